@@ -1,0 +1,91 @@
+"""What an experiment is: a Spec, a generator of events, and what may be claimed of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from labkit.runs.events import Event
+from labkit.spec import Spec
+
+if TYPE_CHECKING:
+    import altair as alt
+    from torch import Tensor, device
+
+    from labkit.data import Split
+    from labkit.runs.view import View
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a replicate is given to work with.
+
+    Args:
+        device: where to compute.
+        data: the split data set, on the CPU.
+        chunks: tensors of the chunks finished earlier, by key.
+        checkpoints: tensors of the unfinished chunk, by key; empty for a fresh start.
+    """
+
+    device: device
+    data: Split
+    chunks: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+    checkpoints: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a whole Spec is expected to need: seconds of computing and bytes of the device's memory at the peak."""
+
+    seconds: float
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence that the stored results either bear out or not.
+
+    Args:
+        text: the claim in words.
+        holds: whether it does.
+        measured: the numbers that decide it, in words.
+    """
+
+    text: str
+    holds: bool
+    measured: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One question of the lab.
+
+    Args:
+        key: its notebook's number, "01".
+        notebook: the notebook's file name without its ending.
+        question: the question in one sentence.
+        spec: the Spec's class.
+        version: a whole number, raised when the experiment's numbers change.
+        run: `run(point, seed, resources)` yields the events of one replicate of one grid point.
+        check: `check(spec, data)` raises BadInput for what no bound can say (a layer without a node, too much memory).
+        impossible: `impossible(point)` says in one line why a grid point cannot exist, or returns None.
+        estimate: `estimate(spec, data, device)`, printed by `--dry-run`.
+        claims: `claims(view)` judges the stored results.
+        charts: named functions from a `View` to an Altair chart.
+        live: the name of the chart that the panel draws while training, and the series that feeds it.
+    """
+
+    key: str
+    notebook: str
+    question: str
+    spec: type[Spec]
+    version: int
+    run: Callable[[Spec, int, Resources], Iterator[Event]]
+    check: Callable[[Spec, Split], None]
+    impossible: Callable[[Spec], str | None]
+    estimate: Callable[[Spec, Split, device], Estimate]
+    claims: Callable[[View], list[Claim]]
+    charts: Mapping[str, Callable[[View], alt.Chart]]
+    verdict_words: Callable[[View], str]
+    live: Mapping[str, Any] = field(default_factory=dict)
