@@ -25,7 +25,7 @@ SIZE = 1000
 class FakeSpec(Spec):
     data: str = control("digits", help="any data set; the fake experiment never looks at it")
     sparsity: tuple[float, ...] = control(
-        "0.5", "0.5,0.9", help="share of entries frozen", grid=True, ge=0, lt=1, low="dense", high="almost empty"
+        "0.5", "0.5,0.9", help="share of entries frozen", ge=0, lt=1, low="dense", high="almost empty"
     )
     steps: int = control(20, 200, help="steps of each arm", unit="steps", ge=1, le=1_000_000, log=True)
     delay: float = control(0.0, help="pause after each step", unit="s", ge=0, le=1, hashed=False)
