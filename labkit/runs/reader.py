@@ -1,0 +1,182 @@
+"""What the store answers: everything a chart, a table or a resumed run asks for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labkit.errors import BadInput
+from labkit.runs import files
+from labkit.runs.database import Database
+from labkit.runs.lease import Owner
+from labkit.runs.naming import RunKey
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable, Iterable
+
+    import numpy as np
+    from torch import Tensor
+
+KEY_FIELDS = ("experiment", "name", "seed", "device_kind")
+OF_KEY = "experiment = ? AND name = ? AND seed = ? AND device_kind = ?"
+
+
+class Reader:
+    """The questions; `Store` adds the writing. All raise StoreError where SQLite or the disk refuses."""
+
+    path: Path
+    _database: Database
+    _clock: Callable[[], float]
+
+    def status(self, key: RunKey) -> str:
+        """One of missing, running, stopped, finished, failed, impossible; running with a dead owner reads stopped."""
+        rows = self._replicate_rows(f"WHERE {OF_KEY}", of(key))
+        return self._status(rows[0]) if rows else "missing"
+
+    def replicates(self, experiment: str | None = None, name: str | None = None) -> list[dict[str, Any]]:
+        """Everything known of each replicate, oldest first: the fields of its key, status, spec and record as
+        dictionaries, created and finished in seconds since the epoch (finished is None before), error in words."""
+        rows = self._replicate_rows(
+            "WHERE (?1 IS NULL OR experiment = ?1) AND (?2 IS NULL OR name = ?2)", (experiment, name)
+        )
+        return [
+            {field: row[field] for field in KEY_FIELDS}
+            | {"status": self._status(row), "spec": json.loads(row["spec"]), "record": json.loads(row["record"])}
+            | {field: row[field] for field in ("created", "finished", "error")}
+            for row in rows
+        ]
+
+    def find(self, run: str) -> str:
+        """The full name of the one run whose name begins with `run`.
+
+        Raises:
+            BadInput: none does, or several do.
+        """
+        names = [row["name"] for row in self._database.read("SELECT DISTINCT name FROM replicate ORDER BY name")]
+        found = [name for name in names if run and name.startswith(run)]
+        if len(found) == 1:
+            return found[0]
+        several = f"; {len(found)} begin so" if found else f"; it holds {len(names)}"
+        raise BadInput("run", run, f"the first letters of the name of one run in {self.path}{several}")
+
+    def results(
+        self,
+        name: str | None = None,
+        experiment: str | None = None,
+        device_kind: str | None = None,
+        *,
+        finished: bool = True,
+    ) -> list[dict[str, Any]]:
+        """One flat row per result: name, seed, device_kind, arm and the values; of finished replicates unless told."""
+        rows = self._database.read(
+            "SELECT name, seed, device_kind, arm, data FROM result JOIN replicate ON replicate.id = replicate"
+            " WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR experiment = ?2) AND (?3 IS NULL OR device_kind = ?3)"
+            " AND (status = 'finished' OR NOT ?4) ORDER BY replicate.id, result.rowid",
+            (name, experiment, device_kind, finished),
+        )
+        return [_flat(row, ("name", "seed", "device_kind", "arm")) for row in rows]
+
+    def points(self, key: RunKey, series: str) -> list[dict[str, Any]]:
+        """The values of a series' points, in the order they were written."""
+        rows = self._database.read(
+            f"SELECT data FROM point JOIN replicate ON replicate.id = replicate WHERE {OF_KEY} AND series = ?"
+            " ORDER BY point.id",
+            (*of(key), series),
+        )
+        return [json.loads(row["data"]) for row in rows]
+
+    def points_since(
+        self,
+        cursor: int,
+        experiment: str | None = None,
+        series: str | None = None,
+        names: Iterable[str] | None = None,
+    ) -> tuple[int, list[dict[str, Any]]]:
+        """The points written after a cursor (0 for all), and the cursor for the next call.
+
+        Rows carry name, seed, device_kind, series and the values. A run that resumes drops the points which it will
+        say again, so whoever draws them should begin anew at 0 when a run is claimed.
+        """
+        rows = self._database.read(
+            "SELECT point.id, name, seed, device_kind, series, data FROM point"
+            " JOIN replicate ON replicate.id = replicate WHERE point.id > ?1 AND (?2 IS NULL OR experiment = ?2)"
+            " AND (?3 IS NULL OR series = ?3) AND (?4 IS NULL OR name IN (SELECT value FROM json_each(?4)))"
+            " ORDER BY point.id",
+            (cursor, experiment, series, None if names is None else json.dumps(list(names))),
+        )
+        return rows[-1]["id"] if rows else cursor, [
+            _flat(row, ("name", "seed", "device_kind", "series")) for row in rows
+        ]
+
+    def artifacts(self, key: RunKey) -> list[str]:
+        """The names of the replicate's artifacts, sorted."""
+        return sorted(self._files(key, "artifact"))
+
+    def arrays(self, key: RunKey, artifact: str) -> dict[str, np.ndarray]:
+        """The arrays of an artifact; bfloat16 comes as float32.
+
+        Raises:
+            KeyError: no such artifact.
+        """
+        import torch
+
+        tensors = files.read_tensors(*self._files(key, "artifact")[artifact])
+        return {n: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for n, t in tensors.items()}
+
+    def chunks(self, key: RunKey) -> dict[str, dict[str, Tensor]]:
+        """The tensors of the finished chunks, by key, on the CPU."""
+        return {name: files.read_tensors(*file) for name, file in self._files(key, "chunk").items()}
+
+    def checkpoints(self, key: RunKey) -> dict[str, dict[str, Tensor]]:
+        """The tensors of the unfinished chunks, by key, on the CPU."""
+        return {name: files.read_tensors(*file) for name, file in self._files(key, "checkpoint").items()}
+
+    def folder(self, key: RunKey) -> Path:
+        """Where the replicate's tensor files are."""
+        return self.path / "files" / key.name / f"{key.seed}-{key.device_kind}"
+
+    def integrity(self) -> list[str]:
+        """What is wrong with the store, in words; empty when nothing is. Reads every file."""
+        wrong = [row[0] for row in self._database.read("PRAGMA integrity_check") if row[0] != "ok"]
+        wrong += [f"row {tuple(row)} points nowhere" for row in self._database.read("PRAGMA foreign_key_check")]
+        for row in self._database.read("SELECT * FROM file JOIN replicate ON replicate.id = replicate"):
+            try:
+                files.read_bytes(self.folder(key_of(row)) / row["path"], row["sha256"])
+            except files.StoreError as error:
+                wrong.append(str(error))
+        return wrong
+
+    def _files(self, key: RunKey, kind: str) -> dict[str, tuple[Path, str]]:
+        rows = self._database.read(
+            f"SELECT key, path, sha256 FROM file JOIN replicate ON id = replicate WHERE {OF_KEY} AND kind = ?",
+            (*of(key), kind),
+        )
+        return {row["key"]: (self.folder(key) / row["path"], row["sha256"]) for row in rows}
+
+    def _replicate_rows(self, where: str, values: tuple[Any, ...]) -> list[sqlite3.Row]:
+        joined = "SELECT * FROM replicate LEFT JOIN lease ON lease.replicate = replicate.id"
+        return self._database.read(f"{joined} {where} ORDER BY replicate.id", values)
+
+    def _status(self, row: sqlite3.Row) -> str:
+        return "stopped" if row["status"] == "running" and not self._owned(row) else row["status"]
+
+    def _owned(self, row: sqlite3.Row) -> bool:
+        if row["token"] is None:
+            return False
+        return Owner(row["host"], row["pid"], row["started"]).living(row["heartbeat"], self._clock())
+
+
+def of(key: RunKey) -> tuple[str, str, int, str]:
+    """The values for OF_KEY."""
+    return key.experiment, key.name, key.seed, key.device_kind
+
+
+def key_of(row: sqlite3.Row) -> RunKey:
+    """The key of a replicate's row."""
+    return RunKey(*(row[field] for field in KEY_FIELDS))
+
+
+def _flat(row: sqlite3.Row, fields: tuple[str, ...]) -> dict[str, Any]:
+    return {field: row[field] for field in fields} | json.loads(row["data"])
