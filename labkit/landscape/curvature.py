@@ -10,9 +10,8 @@ from torch import Tensor
 from labkit.errors import BadInput
 from labkit.landscape.directions import Mask
 from labkit.landscape.steps import Steps
-from labkit.population.architecture import Architecture
+from labkit.population import Architecture, Params, members
 from labkit.population.autograd import member_losses
-from labkit.population.params import Params, members
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from labkit.errors import BadInput
-from labkit.population.params import Params, members
+from labkit.population import Params, members
 
 Mask = Mapping[str, Tensor]
 """Parameter name -> 1 (or True) for kept weights, shaped like the parameter; a name left out is kept whole."""

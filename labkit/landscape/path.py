@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from labkit.errors import BadInput
-from labkit.population.params import Params
+from labkit.population import Params
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,7 @@ from torch import Tensor
 
 from labkit.errors import BadInput
 from labkit.landscape.steps import Steps
-from labkit.population.architecture import Architecture
-from labkit.population.evaluate import evaluate
-from labkit.population.params import Params, members
+from labkit.population import Architecture, Params, evaluate, members
 
 CHUNK = 128  # members at once where the caller knows no better
 

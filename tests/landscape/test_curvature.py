@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 from labkit.errors import BadInput
 from labkit.landscape import Eigenvalue, exhaust, largest_eigenvalue
-from labkit.population.mlp import MLP
+from labkit.population import MLP
 
 F64 = torch.float64
 ARCH = MLP((3, 4, 3))

@@ -12,8 +12,7 @@ import torch.nn.functional as F
 
 from labkit.errors import BadInput
 from labkit.landscape import exhaust, grid, interpolation, plane, profile, random_plane, symmetric_axis
-from labkit.population.cnn import CNN
-from labkit.population.mlp import MLP
+from labkit.population import CNN, MLP
 
 F64 = torch.float64
 
