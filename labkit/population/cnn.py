@@ -1,0 +1,118 @@
+"""Stacked small convolutional networks: the members are the groups of one grouped convolution."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from labkit.population.architecture import stacked_init
+from labkit.population.autograd import accumulate_by_autograd
+from labkit.population.params import Params, Shapes, members
+
+
+def convolve(maps: Tensor, weight: Tensor, bias: Tensor, *, shared: bool) -> Tensor:
+    """Each member's convolution, keeping the size of the maps: [B, K * out, h, w].
+
+    One grouped convolution on a GPU. On the CPU one call per member: the library blocks over all channels at once,
+    and a member's last bits would depend on its neighbours.
+
+    Args:
+        maps: [B, in, h, w] where `shared`, else [B, K * in, h, w].
+        weight, bias: [K, out, in, k, k] and [K, out].
+    """
+    padding = weight.shape[-1] // 2
+    if maps.device.type == "cpu":
+        each = [maps] * weight.shape[0] if shared else maps.chunk(weight.shape[0], 1)
+        return torch.cat([F.conv2d(m, w, b, padding=padding) for m, w, b in zip(each, weight, bias, strict=True)], 1)
+    groups = 1 if shared else weight.shape[0]
+    return F.conv2d(maps, weight.flatten(0, 1), bias.flatten(), padding=padding, groups=groups)
+
+
+@dataclass(frozen=True)
+class CNN:
+    """K networks of convolution, ReLU and 2 x 2 max-pooling blocks, then one linear layer.
+
+    Args:
+        channels: output channels of each block.
+        image: channels, height and width of an input.
+        classes: number of classes.
+        kernel: side of the square kernels, odd; images keep their size before pooling.
+    """
+
+    channels: tuple[int, ...]
+    image: tuple[int, int, int] = (1, 28, 28)
+    classes: int = 10
+    kernel: int = 3
+
+    @property
+    def depth(self) -> int:
+        """The number of weight layers."""
+        return len(self.channels) + 1
+
+    @property
+    def area(self) -> int:
+        """Pixels of one channel's map after the last pooling."""
+        blocks = len(self.channels)
+        return (self.image[1] >> blocks) * (self.image[2] >> blocks)
+
+    def shapes(self) -> Shapes:
+        sizes = (self.image[0], *self.channels)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
+            shapes[f"{layer}.weight"] = (outputs, inputs, self.kernel, self.kernel)
+        shapes[f"{self.depth - 1}.weight"] = (self.classes, sizes[-1] * self.area)
+        for layer, outputs in enumerate((*self.channels, self.classes)):
+            shapes[f"{layer}.bias"] = (outputs,)
+        return shapes
+
+    def init(
+        self,
+        seeds: Sequence[int],
+        *,
+        scale: Sequence[float] | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Params:
+        return stacked_init(self.shapes(), seeds, scale, device, dtype)
+
+    def logits(self, params: Params, x: Tensor) -> Tensor:
+        count = members(params)
+        own = x.dim() == 5
+        maps = x.transpose(0, 1).flatten(1, 2) if own else x  # [B, K * C, h, w] where members differ
+        for layer in range(len(self.channels)):
+            maps = convolve(maps, params[f"{layer}.weight"], params[f"{layer}.bias"], shared=not own and layer == 0)
+            maps = F.max_pool2d(F.relu(maps), 2)
+        features = maps.view(maps.shape[0], count, -1).transpose(0, 1)
+        last = self.depth - 1
+        return torch.baddbmm(params[f"{last}.bias"].unsqueeze(1), features, params[f"{last}.weight"].transpose(1, 2))
+
+    def accumulate(self, params: Params, x: Tensor, y: Tensor, out: Params, *, decay: float, scale: Tensor) -> Tensor:
+        return accumulate_by_autograd(self.logits, params, x, y, out, decay=decay, scale=scale)
+
+    def sliced(self, params: Params, kept: Sequence[Tensor]) -> tuple[CNN, Params]:
+        count = kept[0].shape[0]
+        narrow = CNN(tuple(index.shape[1] for index in kept), self.image, self.classes, self.kernel)
+        small: Params = {}
+        for layer in range(self.depth):
+            weight = params[f"{layer}.weight"].expand(count, *params[f"{layer}.weight"].shape[1:])
+            bias = params[f"{layer}.bias"].expand(count, -1)
+            each = torch.arange(count, device=weight.device).unsqueeze(1)
+            if layer < self.depth - 1:
+                weight, bias = weight[each, kept[layer]], bias[each, kept[layer]]
+            if layer:
+                if layer == self.depth - 1:  # a channel's features stay together
+                    weight = weight.unflatten(2, (-1, self.area))
+                weight = weight.transpose(1, 2)[each, kept[layer - 1]].transpose(1, 2)
+                if layer == self.depth - 1:
+                    weight = weight.flatten(2)
+            small[f"{layer}.weight"], small[f"{layer}.bias"] = weight, bias
+        return narrow, {name: small[name].contiguous() for name in narrow.shapes()}
+
+    def activation_numbers(self) -> int:
+        pixels = self.image[1] * self.image[2]
+        return sum(int(4.5 * c * (pixels >> (2 * layer))) for layer, c in enumerate(self.channels)) + 4 * self.classes
