@@ -1,0 +1,56 @@
+"""Node space: whole hidden nodes stay or go, an exact number per layer (2403.08265, as specified in this lab)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from labkit.population import Params
+from labkit.sparsity.streams import stream
+
+
+def kept_counts(hidden: Sequence[int], sparsity: float) -> tuple[int, ...]:
+    """Nodes that stay in each hidden layer: (1 - sparsity) * nodes, rounded half up. Input and output always stay.
+
+    Args:
+        sparsity: share of the nodes of every hidden layer that is removed. Two consecutive layers that keep a share
+            d of their nodes keep d * d of the weights between them: this is not the share of weights removed.
+    """
+    return tuple(int((1 - sparsity) * nodes + 0.5) for nodes in hidden)
+
+
+def draw_nodes(hidden: Sequence[int], sparsity: float, seed: int, candidates: range) -> list[Tensor]:
+    """Indices of the nodes that stay, uniform without replacement and sorted: one [len(candidates), n] per layer.
+
+    Candidate i has a generator of its own, so its nodes are the same whichever others are drawn beside it.
+    """
+    drawn: list[list[Tensor]] = [[] for _ in hidden]
+    counts = kept_counts(hidden, sparsity)
+    for candidate in candidates:
+        generator = stream(seed, "nodes", candidate)
+        for layer, (nodes, count) in enumerate(zip(hidden, counts, strict=True)):
+            drawn[layer].append(torch.randperm(nodes, generator=generator)[:count].sort().values)
+    return [torch.stack(layer) for layer in drawn]
+
+
+def node_masks(shapes: dict[str, tuple[int, ...]], kept: Sequence[Tensor]) -> Params:
+    """The same sub-networks as 0/1 masks over the parent's parameters, [M, ...] each.
+
+    A weight stays if both its nodes stay; a bias stays if its node does. For a linear layer after convolutions a
+    channel's features stay together.
+    """
+    count, depth = kept[0].shape[0], len(kept) + 1
+    sizes = [shapes[f"{layer}.weight"][0] for layer in range(depth - 1)]
+    stays = [torch.zeros(count, size).scatter_(1, index.cpu(), 1.0) for size, index in zip(sizes, kept, strict=True)]
+    masks: Params = {}
+    for layer in range(depth):
+        shape = shapes[f"{layer}.weight"]
+        rows = stays[layer] if layer < depth - 1 else torch.ones(count, shape[0])
+        columns = torch.ones(count, shape[1]) if layer == 0 else stays[layer - 1]
+        columns = columns.repeat_interleave(shape[1] // columns.shape[1], dim=1)
+        mask = rows.unsqueeze(2) * columns.unsqueeze(1)
+        masks[f"{layer}.weight"] = mask.view(count, *shape[:2], *([1] * (len(shape) - 2))).expand(count, *shape)
+        masks[f"{layer}.bias"] = rows
+    return masks
