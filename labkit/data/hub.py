@@ -53,13 +53,15 @@ def fetch(name: str) -> Path:
         BadInput: the extra [hub] is not installed, the Hub does not answer, it has no such data set, or the data set is
             no labelled images of one size.
     """
-    path = copy_path(name)
+    path, wanted = copy_path(name), name.removeprefix("hub:")
+    if Path(wanted).exists():  # the package would read that instead, and private files would count as public
+        raise BadInput("data", name, f"a folder without a file or folder called {wanted}: change directory")
     try:
         import datasets
     except ImportError as error:
         raise BadInput("data", name, "with the extra [hub] installed: pip install 'labkit[hub]'") from error
     try:
-        table = datasets.load_dataset(name.removeprefix("hub:"), split="train")
+        table = datasets.load_dataset(wanted, split="train")
     except (OSError, ValueError, RuntimeError) as error:  # offline, unknown, private, or only to be had by running code
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise BadInput("data", name, f"a data set that the Hub gives out now; it answered: {reason[0]}") from error

@@ -78,6 +78,14 @@ def test_not_fetched_says_how(the_hub):
     assert the_hub.asked == []
 
 
+def test_a_local_folder_never_passes_for_a_published_data_set(the_hub, monkeypatch, tmp_path):
+    (tmp_path / "pets").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BadInput, match="called pets"):
+        hub.fetch("hub:pets")
+    assert the_hub.asked == []
+
+
 def test_the_extra_is_missing(the_hub, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(BadInput, match=r"labkit\[hub\]"):

@@ -1,0 +1,27 @@
+"""Statistics: intervals, verdicts against a margin, families, correlations, the best of many, censored steps."""
+
+from labkit.stats.best import expected_best
+from labkit.stats.censoring import restricted_mean
+from labkit.stats.correlation import Correlation, ceiling, rank_correlation, reliability
+from labkit.stats.family import holm, judge_family
+from labkit.stats.intervals import mean_interval, paired_interval, paired_p_value, sampling_error
+from labkit.stats.verdict import FEWEST, LOOKS, Verdict, verdict
+
+__all__ = [
+    "FEWEST",
+    "LOOKS",
+    "Correlation",
+    "Verdict",
+    "ceiling",
+    "expected_best",
+    "holm",
+    "judge_family",
+    "mean_interval",
+    "paired_interval",
+    "paired_p_value",
+    "rank_correlation",
+    "reliability",
+    "restricted_mean",
+    "sampling_error",
+    "verdict",
+]
