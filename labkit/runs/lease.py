@@ -8,7 +8,6 @@ import hashlib
 import os
 import platform
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -67,35 +66,39 @@ class Lease:
 
     Args:
         record: what the store held of the replicate's record when it was claimed, this claim's values included.
+        notes: added to the record when the block is left.
     """
 
     store: Store
     key: RunKey
     token: str
     record: dict[str, Any]
+    notes: dict[str, Any] = field(default_factory=dict)
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> Self:
-        threading.Thread(target=_beat, args=(self.store.heartbeat, self), name=f"lease {self.key}", daemon=True).start()
+        self._thread = threading.Thread(target=_beat, args=(self,), name=f"lease {self.key}", daemon=True)
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
+        self._thread.join()
         if not self.store.holds(self.key, self.token):
             return
         with contextlib.suppress(LeaseLost):  # then it is the new owner's to mark
             if isinstance(error, Exception):
-                self.store.fail(self.key, f"{type(error).__name__}: {error}")
+                self.store.fail(self.key, f"{type(error).__name__}: {error}", self.notes)
             else:  # left early, by a closed generator or a Ctrl-C
-                self.store.stop(self.key)
+                self.store.stop(self.key, self.notes)
 
 
-def _beat(heartbeat: Callable[[RunKey, str], bool], lease: Lease) -> None:
+def _beat(lease: Lease) -> None:
     while not lease._ended.wait(HEARTBEAT_SECONDS):
         try:
-            if not heartbeat(lease.key, lease.token):
+            if not lease.store.heartbeat(lease.key, lease.token):
                 break
         except StoreError:  # a store locked for long: the next beat may come through; the owner's own writes will tell
             continue

@@ -64,7 +64,7 @@ def held(db: sqlite3.Connection, key: RunKey, token: str | None) -> int:
 def keep(db: sqlite3.Connection, row: int, event: Event, file: tuple[str, str] | None) -> list[str]:
     """Insert an event, whose tensors are in `file` (name and sha256) by now; the names of files no longer needed."""
     if isinstance(event, Point):
-        data = canonical(plain(event.values, POINT_COLUMNS))
+        data = _text(plain(event.values, POINT_COLUMNS))
         db.execute("INSERT INTO point (replicate, series, data) VALUES (?, ?, ?)", (row, event.series, data))
     elif isinstance(event, Result):
         _keep_result(db, row, event)
@@ -92,11 +92,11 @@ def end(db: sqlite3.Connection, row: int, status: str, error: str, record: Mappi
 
 
 def _keep_result(db: sqlite3.Connection, row: int, event: Result) -> None:
-    data = canonical(plain(event.values, RESULT_COLUMNS))
+    data = _text(plain(event.values, RESULT_COLUMNS))
     inserted = db.execute("INSERT OR IGNORE INTO result VALUES (?, ?, ?)", (row, event.arm, data)).rowcount
     if not inserted:
         old = db.execute("SELECT data FROM result WHERE replicate = ? AND arm = ?", (row, event.arm)).fetchone()["data"]
-        if old != data:
+        if json.loads(old) != json.loads(data):
             raise StoreError(f"the result of arm {event.arm} is {old} and is not overwritten by {data}")
 
 
@@ -111,3 +111,7 @@ def _keep_file(
     newest = db.execute("SELECT coalesce(max(id), 0) FROM point WHERE replicate = ?", (row,)).fetchone()[0]
     db.execute("INSERT INTO file VALUES (?, ?, ?, ?, ?, ?)", (row, kind, event.key, path, sha256, newest))
     return [old for old in outdated if old != path]
+
+
+def _text(values: Mapping[str, Any]) -> str:
+    return json.dumps(values, separators=(",", ":"), allow_nan=False)  # in the order given: it becomes the columns'
