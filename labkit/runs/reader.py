@@ -125,6 +125,25 @@ class Reader:
         tensors = files.read_tensors(*self._files(key, "artifact")[artifact])
         return {n: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for n, t in tensors.items()}
 
+    def export(self, names: Iterable[str], folder: Path) -> list[Path]:
+        """Copy the artifacts of runs to `folder`/<name>/<seed>-<device kind>/; the copies' paths.
+
+        Raises:
+            BadInput: the folder cannot be written.
+        """
+        made = []
+        for key in (key_of(row) for name in names for row in self.replicates(name=name)):
+            for file, sha256 in self._files(key, "artifact").values():
+                data = files.read_bytes(file, sha256)
+                path = folder / key.name / file.parent.name / file.name
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    files.write_atomically(path, data)
+                except OSError as error:
+                    raise BadInput("output", str(folder), f"a folder that can be written ({error.strerror})") from error
+                made.append(path)
+        return made
+
     def chunks(self, key: RunKey) -> dict[str, dict[str, Tensor]]:
         """The tensors of the finished chunks, by key, on the CPU."""
         return {name: files.read_tensors(*file) for name, file in self._files(key, "chunk").items()}
@@ -173,7 +192,7 @@ def of(key: RunKey) -> tuple[str, str, int, str]:
     return key.experiment, key.name, key.seed, key.device_kind
 
 
-def key_of(row: sqlite3.Row) -> RunKey:
+def key_of(row: sqlite3.Row | dict[str, Any]) -> RunKey:
     """The key of a replicate's row."""
     return RunKey(*(row[field] for field in KEY_FIELDS))
 

@@ -23,6 +23,8 @@ from labkit.runs.values import nested
 if TYPE_CHECKING:
     from labkit.spec import Spec
 
+FILE = "labkit.sqlite"
+
 
 class Finished(StoreError):
     """The replicate is done, or cannot exist: there is nothing left to claim."""
@@ -46,7 +48,7 @@ class Store(Reader):
         self.path = Path(path).expanduser().absolute()
         self._clock = clock
         self._tokens: dict[RunKey, str] = {}
-        self._database = Database(self.path / "labkit.sqlite")
+        self._database = Database(self.path / FILE)
 
     def __enter__(self) -> Self:
         return self

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.runs.inputs import fingerprint as fingerprint_of
 from labkit.runs.location import store_path
 from labkit.runs.naming import RunKey, run_name
-from labkit.runs.reader import KEY_FIELDS
+from labkit.runs.reader import key_of
 from labkit.runs.store import Store
 
 if TYPE_CHECKING:
@@ -108,11 +108,7 @@ class View:
         """How many seeds were planned when the finished replicates were run; several numbers are several looks."""
         keys = {key for _, key in self._replicates()}
         rows = self.store.replicates(self.experiment.key)
-        return {
-            row["record"]["seeds_planned"]
-            for row in rows
-            if row["status"] == "finished" and RunKey(*(row[field] for field in KEY_FIELDS)) in keys
-        }
+        return {row["record"]["seeds_planned"] for row in rows if row["status"] == "finished" and key_of(row) in keys}
 
     def fields(self, point: Spec) -> dict[str, Any]:
         """The grid fields of a point, each with its one value."""

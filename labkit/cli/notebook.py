@@ -1,0 +1,87 @@
+"""Executing one notebook through papermill, with errors that fit in a line."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from labkit.errors import BadInput, ClaimFailed, LabError
+
+
+class NotebookInput(BadInput):
+    """A BadInput that was raised inside a notebook; its text is the kernel's."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("notebook", text, text)
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def execute(notebook: Path, output: Path, given: Mapping[str, str]) -> None:
+    """Execute a notebook in this very environment, with a progress bar on stderr; its kernel works in this folder.
+
+    Args:
+        given: parameters to inject, as typed; the notebook's Spec parses them.
+
+    Raises:
+        ClaimFailed, BadInput: raised by a cell.
+        KeyboardInterrupt: so was this, or Ctrl-C was pressed.
+        LabError: any other error of a cell, its last line; or the kernel died.
+    """
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        try:
+            papermill.execute_notebook(
+                str(notebook),
+                str(output),
+                parameters=dict(given),
+                kernel_name="python3",
+                kernel_manager_class=_kernel(said),
+            )
+        except PapermillExecutionError as error:
+            _raise(error.ename, error.evalue, output)
+        except DeadKernelError as error:
+            said.seek(0)
+            last = said.read().strip().rpartition("\n")[2]
+            raise LabError(f"the kernel died (out of memory?) {last}; see {output}") from error
+        except OSError as error:
+            raise BadInput("output", str(output), f"a file that can be written ({error.strerror})") from error
+
+
+def _raise(name: str, text: str, output: Path) -> None:
+    if name == "KeyboardInterrupt":
+        raise KeyboardInterrupt from None
+    kinds = {"ClaimFailed": ClaimFailed, "BadInput": NotebookInput}
+    if name in kinds:
+        raise kinds[name](text) from None
+    last = text.strip().rpartition("\n")[2]
+    raise LabError(f"{name}: {last}; see {output}") from None
+
+
+def _kernel(said: IO[str]) -> type:
+    """A kernel manager for this interpreter, whatever kernels are registered under the name python3 on this machine.
+
+    What the kernel's machinery says goes to `said`: it greets every start with a warning, and a stop with a traceback.
+    """
+    from ipykernel.kernelspec import make_ipkernel_cmd
+    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.manager import AsyncKernelManager
+
+    class ThisInterpreter(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            argv = make_ipkernel_cmd(executable=sys.executable)
+            return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+        async def start_kernel(self, **options: Any) -> None:
+            await super().start_kernel(**options, stderr=said)
+
+    return ThisInterpreter
