@@ -3,14 +3,12 @@
 from labkit.landscape.curvature import Eigenvalue, largest_eigenvalue
 from labkit.landscape.directions import Plane, filter_normalise, gaussian_direction, random_direction, random_plane
 from labkit.landscape.path import Path, path_axes, project
-from labkit.landscape.steps import exhaust, relay
 from labkit.landscape.surface import grid, interpolation, plane, profile, symmetric_axis
 
 __all__ = [
     "Eigenvalue",
     "Path",
     "Plane",
-    "exhaust",
     "filter_normalise",
     "gaussian_direction",
     "grid",
@@ -22,6 +20,5 @@ __all__ = [
     "project",
     "random_direction",
     "random_plane",
-    "relay",
     "symmetric_axis",
 ]

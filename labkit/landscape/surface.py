@@ -1,7 +1,7 @@
 """The loss along lines and over planes through one network: every point is a member of a population.
 
 Each function is a generator: it yields (done, total) points after each chunk, so that a caller can stop, and returns
-the losses (see `labkit.landscape.steps`).
+the losses (`labkit.generators` runs such a computation).
 """
 
 from __future__ import annotations

@@ -11,6 +11,9 @@ from labkit.population import Params
 from labkit.sparsity.streams import stream
 
 
+BLOCK = 256  # candidates drawn from one generator: a generator for each would cost more than its numbers
+
+
 def kept_counts(hidden: Sequence[int], sparsity: float) -> tuple[int, ...]:
     """Nodes that stay in each hidden layer: (1 - sparsity) * nodes, rounded half up. Input and output always stay.
 
@@ -21,18 +24,25 @@ def kept_counts(hidden: Sequence[int], sparsity: float) -> tuple[int, ...]:
     return tuple(int((1 - sparsity) * nodes + 0.5) for nodes in hidden)
 
 
-def draw_nodes(hidden: Sequence[int], sparsity: float, seed: int, candidates: range) -> list[Tensor]:
+def draw_nodes(
+    hidden: Sequence[int], sparsity: float, seed: int, candidates: Sequence[int], device: torch.device | str = "cpu"
+) -> list[Tensor]:
     """Indices of the nodes that stay, uniform without replacement and sorted: one [len(candidates), n] per layer.
 
-    Candidate i has a generator of its own, so its nodes are the same whichever others are drawn beside it.
+    Every block of `BLOCK` candidates has a generator of its own and is drawn whole, so candidate i is the same
+    whichever others are drawn beside it. The random keys are made on the CPU and only sorted on `device`: the same
+    sub-networks on every device.
     """
-    drawn: list[list[Tensor]] = [[] for _ in hidden]
-    counts = kept_counts(hidden, sparsity)
-    for candidate in candidates:
-        generator = stream(seed, "nodes", candidate)
-        for layer, (nodes, count) in enumerate(zip(hidden, counts, strict=True)):
-            drawn[layer].append(torch.randperm(nodes, generator=generator)[:count].sort().values)
-    return [torch.stack(layer) for layer in drawn]
+    blocks = sorted({candidate // BLOCK for candidate in candidates})
+    place = {block: at * BLOCK for at, block in enumerate(blocks)}
+    rows = torch.tensor([place[c // BLOCK] + c % BLOCK for c in candidates], device=device)
+    generators = [stream(seed, "nodes", block) for block in blocks]
+    drawn = []
+    for nodes, count in zip(hidden, kept_counts(hidden, sparsity), strict=True):
+        # float64: with 53 random bits two keys of a row are never equal, and no order is left to the sort
+        keys = torch.cat([torch.rand(BLOCK, nodes, generator=g, dtype=torch.float64) for g in generators])
+        drawn.append(keys.to(device)[rows].argsort(1)[:, :count].sort(1).values)
+    return drawn
 
 
 def node_masks(shapes: dict[str, tuple[int, ...]], kept: Sequence[Tensor]) -> Params:

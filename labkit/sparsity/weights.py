@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -33,7 +33,7 @@ def kept_weights(shapes: Mapping[str, tuple[int, ...]], sparsity: float, distrib
 
 
 def draw_weights(
-    shapes: Mapping[str, tuple[int, ...]], sparsity: float, distribution: str, seed: int, candidates: range
+    shapes: Mapping[str, tuple[int, ...]], sparsity: float, distribution: str, seed: int, candidates: Sequence[int]
 ) -> Params:
     """0/1 masks [len(candidates), ...] of the covered parameters, uniform among those with the exact count.
 

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from labkit.errors import BadInput
-from labkit.landscape import Eigenvalue, exhaust, largest_eigenvalue
+from labkit.generators import exhaust
+from labkit.landscape import Eigenvalue, largest_eigenvalue
 from labkit.population import MLP
 
 F64 = torch.float64

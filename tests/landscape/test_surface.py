@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from labkit.errors import BadInput
-from labkit.landscape import exhaust, grid, interpolation, plane, profile, random_plane, symmetric_axis
+from labkit.generators import exhaust
+from labkit.landscape import grid, interpolation, plane, profile, random_plane, symmetric_axis
 from labkit.population import CNN, MLP
 
 F64 = torch.float64

@@ -5,6 +5,7 @@ from scipy import stats
 
 from labkit.population import MLP
 from labkit.sparsity import draw_nodes, kept_counts, node_masks
+from labkit.sparsity.nodes import BLOCK
 
 
 def test_counts_by_hand():
@@ -26,6 +27,10 @@ def test_a_candidate_is_the_same_whoever_is_drawn_beside_it():
     whole = draw_nodes((30, 20), 0.5, 9, range(10))
     part = draw_nodes((30, 20), 0.5, 9, range(6, 8))
     assert all(torch.equal(w[6:8], p) for w, p in zip(whole, part, strict=True))
+    across = draw_nodes((30, 20), 0.5, 9, [700, 6, BLOCK - 1, BLOCK])
+    assert all(torch.equal(w[6], a[1]) for w, a in zip(whole, across, strict=True))
+    alone = draw_nodes((30, 20), 0.5, 9, [BLOCK])
+    assert all(torch.equal(o[0], a[3]) for o, a in zip(alone, across, strict=True))
 
 
 def test_every_node_is_as_likely():

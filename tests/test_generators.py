@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from labkit.landscape import exhaust, relay
+from labkit.generators import exhaust, relay
 from labkit.landscape.steps import Steps
 
 
@@ -23,7 +23,7 @@ def test_relay_renames_every_step_and_hands_on_the_result() -> None:
     kept = []
 
     def experiment() -> Iterator[str]:
-        kept.append((yield from relay(count(2), lambda done, total: f"{done} of {total}")))
+        kept.append((yield from relay(count(2), lambda said: f"{said[0]} of {said[1]}")))
 
     assert list(experiment()) == ["1 of 2", "2 of 2"]
     assert kept == ["finished"]
@@ -39,7 +39,7 @@ def test_closing_the_relay_closes_the_computation() -> None:
         finally:
             closed.append(True)
 
-    steps = relay(watched(), lambda done, total: done)
+    steps = relay(watched(), lambda said: said[0])
     assert next(steps) == 1
     steps.close()
     assert closed == [True]
