@@ -1,0 +1,107 @@
+"""One row of the panel: a parameter's name, slider, entry and complaint."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import ipywidgets as W
+
+from labkit.spec import Control
+from widgets import sliders
+
+
+class Field:
+    """The widgets of one parameter. The entry holds its value as text; a slider writes to the entry.
+
+    Attributes:
+        entry: a text field, a dropdown or a check box.
+        slider: None where a slider does not suit; unused while the entry holds several values or a word.
+        note: the unit, and the preset's own value where the entry holds another.
+        complaint: the line that says why the entry cannot be used; empty when it can.
+        widget: all of it, one row of the panel.
+
+    Args:
+        lock: held by whoever shows a value, and while a slider's edit is worked on.
+    """
+
+    def __init__(self, item: Control, lock: threading.RLock) -> None:
+        self.item = item
+        self._lock = lock
+        self.entry = _entry(item)
+        self.slider = sliders.slider(item)
+        self.complaint = W.Label().add_class("labkit-error")
+        self.note = W.Label().add_class("labkit-note")
+        self._several = W.Label().add_class("labkit-help")
+        self.widget = W.Box([self.entry.add_class("labkit-entry"), self._middle(), self.note, self.complaint])
+        self.widget.add_class("labkit-field").add_class(f"labkit-field-{item.name}")
+        if self.slider:
+            self.slider.observe(self._slid, "value")
+        self._showing = False
+
+    def meant(self, given: Any) -> Any:
+        """What an entry says to the Spec: None, which is the preset's value, for an empty number."""
+        return None if self.item.kind in ("int", "float") and not given.strip() else given
+
+    def show(self, value: Any, preset: str) -> None:
+        """Set the row to a value of the Spec, without its being taken for an edit of the slider.
+
+        Args:
+            value: as the Spec holds it.
+            preset: the name of the preset whose own value is shown beside a value that differs.
+        """
+        usual = self.item.parse(self.item.presets[preset])
+        differs = "" if value == usual else f"({preset}: {text(usual)})"
+        self.note.value = f"{self.item.unit} {differs}".strip()
+        self.entry.value = text(value) if isinstance(self.entry, W.Text) else value
+        self.complaint.value = ""
+        if self.slider:
+            self._place(value if isinstance(value, tuple) else (value,))
+
+    def lock(self, locked: bool) -> None:
+        """Keep the row from being edited, or allow it again."""
+        self.entry.disabled = locked
+        if self.slider:
+            self.slider.disabled = locked
+
+    def _place(self, values: tuple) -> None:
+        single = len(values) == 1 and not isinstance(values[0], str)
+        self.slider.layout.display = None if single else "none"
+        self._ends.layout.display = None if single else "none"
+        self._several.layout.display = "none" if single else None
+        self._several.value = f"{len(values)} values, each its own run" if len(values) > 1 else ""
+        if single:
+            self._showing = True  # the slider may stop at another value than the entry holds
+            self.slider.value = values[0]
+            self._showing = False
+
+    def _slid(self, change: dict[str, Any]) -> None:
+        with self._lock:
+            if not self._showing:
+                self.entry.value = text(sliders.stop(self.item, change["new"]))
+
+    def _middle(self) -> W.Box:
+        if not self.slider:
+            return W.Box([W.Label(self.item.help).add_class("labkit-help")]).add_class("labkit-middle")
+        low, high = (f"{end:,g}" for end in sliders.ends(self.item))
+        self._ends = W.Box([W.Label(self.item.low or low), W.Label(self.item.high or high)]).add_class("labkit-ends")
+        return W.Box([self.slider, self._ends, self._several]).add_class("labkit-middle")
+
+
+def _entry(item: Control) -> W.Text | W.Dropdown | W.Checkbox:
+    common = {"description": sliders.label(item), "tooltip": f"{item.help}; {item.allowed()}"}
+    if item.kind == "bool":
+        return W.Checkbox(indent=False, **common)
+    if item.choices and not item.grid:
+        return W.Dropdown(options=item.choices, **common)
+    return W.Text(continuous_update=False, **common)
+
+
+def text(value: Any) -> str:
+    """A value of a Spec as it is typed: exact, and a comma list where there are several."""
+    if isinstance(value, tuple):
+        return ", ".join(text(item) for item in value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
