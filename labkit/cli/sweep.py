@@ -33,10 +33,12 @@ def call(args: argparse.Namespace) -> int:
     store, data = parameters.checked(experiment, spec)
     with store:
         line = Line()
-        with contextlib.closing(Worker(experiment, spec, store, load=lambda spec, store: data).run()) as updates:
-            for update in updates:
-                line.show(update)
-        line.end()
+        try:
+            with contextlib.closing(Worker(experiment, spec, store, load=lambda spec, store: data).run()) as updates:
+                for update in updates:
+                    line.show(update)
+        finally:
+            line.end()
         print(experiment.verdict_words(View(store, experiment, spec, data.fingerprint)))
     return 0
 
@@ -59,23 +61,26 @@ class Line:
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._next = 0.0
+        self._last: Update | None = None
 
     def show(self, update: Update) -> None:
         """Say how far it is, if it is time to."""
+        self._last = update
         now = time.monotonic()
-        if not isinstance(update.event, Progress) or now < self._next:
-            return
-        self._next = now + (TERMINAL_SECONDS if self._terminal else LOG_SECONDS)
-        left = "" if update.seconds_left is None else f", {duration(update.seconds_left)} left"
-        text = f"{update.done:.1f} of {update.total:g} replicates{left}: {update.event.what}"
-        print(
-            f"\r\033[K{text}" if self._terminal else text,
-            end="" if self._terminal else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        if isinstance(update.event, Progress) and now >= self._next:
+            self._next = now + (TERMINAL_SECONDS if self._terminal else LOG_SECONDS)
+            left = "" if update.seconds_left is None else f", {duration(update.seconds_left)} left"
+            self._write(f"{_done(update)}{left}: {update.event.what}", "")
 
     def end(self) -> None:
-        """Leave the line."""
-        if self._terminal:
-            print(file=sys.stderr)
+        """Say how far it came, and leave the line."""
+        if self._last is not None:
+            self._write(_done(self._last), "\n")
+
+    def _write(self, text: str, end: str) -> None:
+        text, end = (f"\r\033[K{text}", end) if self._terminal else (text, "\n")
+        print(text, end=end, file=sys.stderr, flush=True)
+
+
+def _done(update: Update) -> str:
+    return f"{update.done:.3g} of {update.total:g} replicates"
