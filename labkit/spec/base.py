@@ -26,10 +26,19 @@ class Spec(BaseModel):
     preset: str = control("quick", "full", help="size of the run", choices=PRESETS, hashed=False)
     seed: int = control(0, help="seed of the first replicate", ge=0, lt=2**31, hashed=False)
     seeds: int = control(
-        5, 10, help="replicates: seed, seed + 1, ...", ge=1, le=1000, hashed=False, low="one lucky line", high="a narrow band"
+        5,
+        10,
+        help="replicates: seed, seed + 1, ...",
+        ge=1,
+        le=1000,
+        hashed=False,
+        low="one lucky line",
+        high="a narrow band",
     )
     split_seed: int = control(0, help="seed of the split into train, selection and test", ge=0, lt=2**31)
-    data: str = control("fashion_mnist", help="fashion_mnist, digits, hub:NAME, or a path to an .npz file or image folder")
+    data: str = control(
+        "fashion_mnist", help="fashion_mnist, digits, hub:NAME, or a path to an .npz file or image folder"
+    )
     device: str = control("auto", help="where networks train", choices=("auto", "cpu", "cuda"), hashed=False)
     store: str = control("", help="folder of the results; empty for the default", hashed=False)
 
@@ -59,6 +68,12 @@ class Spec(BaseModel):
             kind = (info.annotation.__args__[0] if grid else info.annotation).__name__
             made[name] = Control(name=name, kind=extra.pop("kind", kind), grid=grid, **extra)
         return made
+
+    @classmethod
+    def described(cls, name: str) -> dict[str, Any]:
+        """What `control` was told of a field beside its presets: for a Spec that asks for the same thing."""
+        extra = cls.model_fields[name].json_schema_extra["control"]
+        return {key: value for key, value in extra.items() if key != "presets"}
 
     @classmethod
     def of(cls, **given: Any) -> Self:

@@ -56,8 +56,20 @@ class Control:
         elif self.kind == "str":
             what = "a text"
         else:
-            low = "(-inf" if self.ge is None and self.gt is None else f"[{self.ge:g}" if self.gt is None else f"({self.gt:g}"
-            high = "inf)" if self.le is None and self.lt is None else f"{self.le:g}]" if self.lt is None else f"{self.lt:g})"
+            low = (
+                "(-inf"
+                if self.ge is None and self.gt is None
+                else f"[{self.ge:g}"
+                if self.gt is None
+                else f"({self.gt:g}"
+            )
+            high = (
+                "inf)"
+                if self.le is None and self.lt is None
+                else f"{self.le:g}]"
+                if self.lt is None
+                else f"{self.lt:g})"
+            )
             what = f"{'a whole number' if self.kind == 'int' else 'a number'} in {low}, {high}"
             if self.words:
                 what += ", or " + " or ".join(f"`{word}`" for word in self.words)

@@ -92,7 +92,7 @@ def surfaces(r: Replicate, networks: Candidates, snapshots: list[Params]) -> Ite
 def lines(r: Replicate, snapshots: list[Params]) -> Iterator[Event]:
     """The loss on the straight line from each initialisation to what training made of it, and a little beyond."""
     x, y = r.data.train.x[:IMAGES], r.data.train.y[:IMAGES]
-    shares = torch.linspace(-0.25, 1.25, PROFILE, dtype=torch.float64)
+    shares = torch.arange(-5, 26, dtype=torch.float64) / 20  # 0 and 1 are among them
     losses = {
         arm: exhaust(interpolation(r.arch, take(snapshots[0], [k]), take(snapshots[-1], [k]), shares, x, y)).cpu()
         for k, arm in enumerate(ARMS)
