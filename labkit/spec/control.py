@@ -56,24 +56,15 @@ class Control:
         elif self.kind == "str":
             what = "a text"
         else:
-            low = (
-                "(-inf"
-                if self.ge is None and self.gt is None
-                else f"[{self.ge:g}"
-                if self.gt is None
-                else f"({self.gt:g}"
-            )
-            high = (
-                "inf)"
-                if self.le is None and self.lt is None
-                else f"{self.le:g}]"
-                if self.lt is None
-                else f"{self.lt:g})"
-            )
-            what = f"{'a whole number' if self.kind == 'int' else 'a number'} in {low}, {high}"
+            what = f"{'a whole number' if self.kind == 'int' else 'a number'} in {self._range()}"
             if self.words:
                 what += ", or " + " or ".join(f"`{word}`" for word in self.words)
         return what + (", or a comma list of them" if self.grid else "") + (f" ({self.unit})" if self.unit else "")
+
+    def _range(self) -> str:
+        low = f"({self.gt:g}" if self.gt is not None else "(-inf" if self.ge is None else f"[{self.ge:g}"
+        high = f"{self.lt:g})" if self.lt is not None else "inf)" if self.le is None else f"{self.le:g}]"
+        return f"{low}, {high}"
 
     def parse(self, value: Any) -> Any:
         """The value as the Spec holds it: a checked scalar, or a tuple of them for a grid.
