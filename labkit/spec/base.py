@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from collections.abc import Mapping
 from typing import Any, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
@@ -93,6 +94,11 @@ class Spec(BaseModel):
             known = cls.controls().get(name)
             allowed = known.allowed() if known else first["msg"].removeprefix("Value error, ")
             raise BadInput(name, given.get(name, first.get("input")), allowed) from None
+
+    @classmethod
+    def from_names(cls, namespace: Mapping[str, Any]) -> Self:
+        """The Spec of a notebook's parameters cell: `of` with the fields found in `namespace`, usually `globals()`."""
+        return cls.of(**{name: namespace[name] for name in cls.controls() if name in namespace})
 
     def changed(self, **changes: Any) -> Self:
         """A copy with some fields changed, checked anew; a changed preset moves only the fields that still hold

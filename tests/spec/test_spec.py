@@ -24,6 +24,11 @@ def test_missing_fields_and_none_take_the_presets_value():
     assert Walk.of(preset="full", steps=7).modified() == {"steps": 7}
 
 
+def test_a_notebooks_names_make_a_spec():
+    names = {"steps": 5, "sparsity": None, "preset": "full", "unrelated": object()}
+    assert Walk.from_names(names) == Walk.of(preset="full", steps=5)
+
+
 def test_a_spec_is_frozen():
     with pytest.raises(ValidationError):
         Walk.of().steps = 3
