@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; errors become one line on stderr and an exit code."""
     args = parser().parse_args(argv)
     try:
-        return args.call(args)
+        code = args.call(args)
+        sys.stdout.flush()
+        return code
     except BadInput as error:
         return _say(error, BAD_INPUT)
     except ClaimFailed as error:

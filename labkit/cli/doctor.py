@@ -68,8 +68,11 @@ def _store(args: argparse.Namespace) -> str:
     path = store_path(args.store or "")
     if not path.exists():
         return f"{path} (not there yet)"
-    with parameters.existing_store(args) as store:
-        return f"{path}, {len(store.replicates())} replicates"
+    try:
+        with parameters.existing_store(args) as store:
+            return f"{path}, {len(store.replicates())} replicates"
+    except LabError as error:
+        return str(error)
 
 
 def _notebooks() -> str:

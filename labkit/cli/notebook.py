@@ -30,13 +30,16 @@ def execute(notebook: Path, output: Path, given: Mapping[str, str]) -> None:
     Raises:
         ClaimFailed, BadInput: raised by a cell.
         KeyboardInterrupt: so was this, or Ctrl-C was pressed.
-        LabError: any other error of a cell, its last line; or the kernel died.
+        LabError: any other error of a cell, its last line; the kernel died; or the notebook lacks a parameter.
     """
     import papermill
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    output.parent.mkdir(parents=True, exist_ok=True)
+    refused = set(given) - set(papermill.inspect_notebook(str(notebook)))
+    if refused:  # papermill would inject them all the same, to no effect
+        raise LabError(f"the parameters cell of {notebook} lacks {', '.join(sorted(refused))}")
+    _make(output)
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         try:
             papermill.execute_notebook(
@@ -52,8 +55,14 @@ def execute(notebook: Path, output: Path, given: Mapping[str, str]) -> None:
             said.seek(0)
             last = said.read().strip().rpartition("\n")[2]
             raise LabError(f"the kernel died (out of memory?) {last}; see {output}") from error
-        except OSError as error:
-            raise BadInput("output", str(output), f"a file that can be written ({error.strerror})") from error
+
+
+def _make(output: Path) -> None:
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.open("ab").close()
+    except OSError as error:
+        raise BadInput("output", str(output), f"a file that can be written ({error.strerror})") from error
 
 
 def _raise(name: str, text: str, output: Path) -> None:

@@ -42,14 +42,19 @@ class Database:
             raise BadInput("store", str(file.parent), allowed)
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the write lock from the start; rolled back whole when anything is raised inside.
+
+        Args:
+            durable: whether it must outlive a power cut, which costs a flush of the disk. One that need not is lost
+                whole, if at all, and never when only the process dies.
 
         Raises:
             StoreError: SQLite refused (disk full, locked for longer than BUSY_SECONDS).
         """
         try:
             connection = self._connection()
+            connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -100,8 +105,6 @@ class Database:
                 self._all.append(connection)
             connection.row_factory = sqlite3.Row
             connection.execute("PRAGMA foreign_keys = ON")
-            # A committed transaction survives a power cut too: rows must not name files of an earlier time.
-            connection.execute("PRAGMA synchronous = FULL")
             self._local.connection = connection
         return connection
 

@@ -56,6 +56,8 @@ class Owner:
             return process.status() != psutil.STATUS_ZOMBIE and abs(_started(process) - self.started) < START_TOLERANCE
         except psutil.NoSuchProcess:
             return False
+        except psutil.AccessDenied:  # another user's process, on some systems
+            return now - heartbeat <= EXPIRY_SECONDS
 
 
 @dataclass

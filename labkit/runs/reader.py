@@ -78,6 +78,15 @@ class Reader:
         )
         return [_flat(row, ("name", "seed", "device_kind", "arm")) for row in rows]
 
+    def device_kinds(self, experiment: str, names: Iterable[str]) -> set[str]:
+        """The kinds of devices on which replicates of these runs were finished."""
+        rows = self._database.read(
+            "SELECT DISTINCT device_kind FROM replicate WHERE experiment = ? AND status = 'finished'"
+            " AND name IN (SELECT value FROM json_each(?))",
+            (experiment, json.dumps(list(names))),
+        )
+        return {row["device_kind"] for row in rows}
+
     def points(self, key: RunKey, series: str) -> list[dict[str, Any]]:
         """The values of a series' points, in the order they were written."""
         rows = self._database.read(

@@ -81,8 +81,8 @@ def prepare(connection: sqlite3.Connection) -> int:
             connection.execute("INSERT INTO schema VALUES (0)")
         for step in STEPS[found:]:
             step(connection)
-        if found < VERSION:
-            connection.execute("UPDATE schema SET version = ?", (VERSION,))
+        # Written where nothing changed too: SQLite tells only at a write that it cannot.
+        connection.execute("UPDATE schema SET version = ?", (max(found, VERSION),))
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:

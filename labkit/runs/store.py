@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from labkit.errors import BadInput, Busy, StoreError
 from labkit.runs import files, writing
 from labkit.runs.database import Database
-from labkit.runs.events import Checkpoint, Event
+from labkit.runs.events import Checkpoint, Event, Point
 from labkit.runs.lease import Lease, Owner
 from labkit.runs.naming import RunKey
 from labkit.runs.reader import OF_KEY, Reader, key_of, of
@@ -116,7 +116,7 @@ class Store(Reader):
 
     def heartbeat(self, key: RunKey, token: str) -> bool:
         """Say that the lease's owner lives; False when the lease has gone."""
-        with self._database.write() as db:
+        with self._database.write(durable=False) as db:
             return db.execute("UPDATE lease SET heartbeat = ? WHERE token = ?", (self._clock(), token)).rowcount == 1
 
     def write(self, key: RunKey, *events: Event) -> None:
@@ -130,7 +130,8 @@ class Store(Reader):
             ValueError: a value is not finite, or is no number, boolean or text; names the field.
         """
         stored = [(event, self._put_tensors(key, event)) for event in events]
-        with self._database.write() as db:
+        # Points alone are said again after a power cut; rows that name files must not be older than the files.
+        with self._database.write(durable=not all(isinstance(event, Point) for event in events)) as db:
             row = writing.held(db, key, self._tokens.get(key))
             outdated = [path for event, file in stored for path in writing.keep(db, row, event, file)]
         for path in outdated:
@@ -147,6 +148,11 @@ class Store(Reader):
     def fail(self, key: RunKey, error: str, record: Mapping[str, Any] | None = None) -> None:
         """Mark the replicate failed with the error's text, and give its lease back; a later claim resumes it."""
         self._end(key, "failed", error=error, record=record)
+
+    def tidy(self, key: RunKey) -> None:
+        """Delete files of a finished replicate that a process killed right after `finish` left over."""
+        if self.status(key) == "finished":
+            files.remove_all_but(self.folder(key), [file.name for file, _ in self._files(key, "artifact").values()])
 
     def impossible(self, key: RunKey, spec: Spec, why: str, record: Mapping[str, Any] | None = None) -> None:
         """Remember that this grid point cannot exist, and why. A replicate that is known already is left as it is."""
@@ -178,10 +184,8 @@ class Store(Reader):
         with self._database.write() as db:
             row = writing.held(db, key, self._tokens.get(key))
             writing.end(db, row, status, error, record or {}, self._clock())
-            kept = writing.paths(db, row)
         del self._tokens[key]
-        if status == "finished":  # nobody can claim it any more, so nobody is adding files
-            files.remove_all_but(self.folder(key), kept)
+        self.tidy(key)
 
     def _put_tensors(self, key: RunKey, event: Event) -> tuple[str, str] | None:
         kind = writing.KINDS.get(type(event))

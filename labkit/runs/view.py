@@ -40,10 +40,7 @@ class View:
         """The kind of device whose replicates are read; those of different kinds are never mixed."""
         if self._device_kind or self.spec.device != "auto":
             return self._device_kind or self.spec.device
-        names = {name for _, name in self._named}
-        kinds = {
-            row["device_kind"] for row in self.store.results(experiment=self.experiment.key) if row["name"] in names
-        }
+        kinds = self.store.device_kinds(self.experiment.key, (name for _, name in self._named))
         if len(kinds) == 1:
             return kinds.pop()
         from labkit.device import resolve

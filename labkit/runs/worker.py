@@ -118,7 +118,7 @@ class Worker:
                     yield from self._replicate(lease, point, device, data)
             waiting = busy
             if busy:
-                yield self._update(Progress(0, 1, "waiting for another process"), *busy[0])
+                yield self._update(Progress(0, 1, "waiting: another worker is at it"), *busy[0])
                 time.sleep(WAIT_SECONDS)
 
     def _plan(self, fingerprint: str, device_kind: str, record: dict[str, Any]) -> list[tuple[RunKey, Spec]]:
@@ -132,6 +132,7 @@ class Worker:
                 if why is not None:
                     self.store.impossible(key, point, why, record)
                 elif self.store.status(key) == "finished":
+                    self.store.tidy(key)
                     finished += 1
                 else:
                     left.append((key, point))

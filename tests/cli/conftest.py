@@ -28,6 +28,7 @@ class Lab:
 
     path: Path
     capfd: pytest.CaptureFixture
+    cell: str = CELL
 
     def write_notebook(self, cell: str = CELL) -> None:
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}

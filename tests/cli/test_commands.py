@@ -1,18 +1,18 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
+import itertools
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from fake_experiment import EXPERIMENT
 from safetensors.torch import load_file
 
 from labkit.runs import Store
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture
@@ -58,6 +58,29 @@ def test_a_sweep_whose_experiment_breaks_shows_where(lab):
     assert "0.05 of 1 replicates" in lab.capfd.readouterr().err
     with lab.store() as store:
         assert [row["status"] for row in store.replicates()] == ["failed"]
+
+
+def test_a_sweep_stopped_by_ctrl_c_can_be_resumed(lab, monkeypatch):
+    def run(point, seed, resources):
+        yield from itertools.islice(EXPERIMENT.run(point, seed, resources), 30)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("fake_experiment.EXPERIMENT", dataclasses.replace(EXPERIMENT, run=run))
+        code, _, err = lab.run("sweep", "99", "--seeds", "1", "--device", "cpu")
+    assert code == 130
+    assert err.splitlines()[-1] == "labkit: stopped; the same command resumes"
+    with lab.store() as store:
+        assert [row["status"] for row in store.replicates()] == ["stopped"]
+    assert lab.run("sweep", "99", "--seeds", "1", "--device", "cpu")[0] == 0
+
+
+def test_a_reader_of_a_pipe_may_leave(swept):
+    program = "import sys; from labkit.cli import main; sys.exit(main(['runs', '--json']))"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
 
 
 def test_runs_lists_what_differs(swept):
@@ -114,7 +137,9 @@ def test_export_of_arrays(swept):
     assert sorted(out.splitlines()) == [str(file.relative_to(swept.path)) for file in files]
     assert len(files) == 4
     assert load_file(files[0])["walked"].shape == (1000,)
-    assert swept.run("export", name, "--weights", "-o", "table.csv/below")[0] in (0, 2)
+    (swept.path / "file").touch()
+    assert swept.run("export", name, "--weights", "-o", "file/below")[0] == 2
+    assert swept.run("export", name, "--csv", "-o", "file/below")[0] == 2
 
 
 def test_rm_removes_one_run(swept):
@@ -143,6 +168,8 @@ def test_doctor(lab, monkeypatch):
     assert facts["store"] == f"{lab.path / 'store'} (not there yet)"
     assert facts["notebooks"] == str(lab.path / "notebooks")
     assert facts["extra-[test]"] == "installed"
+    (lab.path / "store").touch()
+    assert "store = " in lab.run("doctor")[1]  # a store that cannot be used is said, and the rest too
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "missing datasets, huggingface_hub: pip install 'labkit[hub]'" in lab.run("doctor")[1]
 

@@ -88,6 +88,20 @@ def test_what_a_cell_raises_becomes_an_exit_code_and_a_line(lab, cell, code, lin
     assert "Traceback" not in err
 
 
+def test_a_parameter_that_the_notebook_lacks_is_not_silently_ignored(lab):
+    code, _, err = lab.run("run", "99", "-p", "delay", "0.5")
+    assert (code, err) == (1, "labkit: the parameters cell of notebooks/99_fake.ipynb lacks delay\n")
+
+
+@pytest.mark.parametrize("output", ["notebooks", "notebooks/99_fake.ipynb/out.ipynb"])
+def test_an_output_that_cannot_be_written(lab, output):
+    code, _, err = lab.run("run", "99", "-o", output)
+    assert code == 2
+    assert re.fullmatch(
+        rf"labkit: output = '{output}' is not usable; allowed: a file that can be written \(.*\)\n", err
+    )
+
+
 def test_dry_run_says_what_it_would_take_and_runs_nothing(lab):
     code, out, _ = lab.run("run", "99", "-p", "sparsity", "0.5,0.999", "--dry-run", "--device", "cpu")
     assert code == 0
@@ -106,7 +120,7 @@ def test_ctrl_c_stops_and_the_run_can_be_resumed(lab):
     command = [sys.executable, "-c", "from labkit import experiments; experiments.MODULES['99'] = 'fake_experiment';"
                "from labkit.cli import main; raise SystemExit(main())"]  # fmt: skip
     command += ["run", "99", "-p", "steps", "500", "-p", "seeds", "1", "-o", "out.ipynb", "--device", "cpu"]
-    lab.write_notebook(lab_cell_with_delay())
+    lab.write_notebook(lab.cell.replace("store=store)", "store=store, delay=0.05)", 1))
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not _points(lab.path / "store"):
@@ -119,12 +133,6 @@ def test_ctrl_c_stops_and_the_run_can_be_resumed(lab):
     with lab.store() as store:
         assert [row["status"] for row in store.replicates()] == ["stopped"]
         assert store.integrity() == []
-
-
-def lab_cell_with_delay() -> str:
-    from conftest import CELL
-
-    return CELL.replace("store=store)", "store=store, delay=0.05)", 1)
 
 
 def _points(path) -> int:

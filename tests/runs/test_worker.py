@@ -176,7 +176,7 @@ def test_one_that_another_process_writes_is_left_to_the_end_and_waited_for(store
     for update in updates:
         if update.key is not None and update.key not in order:
             order.append(update.key)
-        if isinstance(update.event, Progress) and update.event.what.startswith("waiting"):
+        if isinstance(update.event, Progress) and update.event.what.startswith("waiting:"):
             break
     assert len(order) == 4
     assert order[-1] == held.key

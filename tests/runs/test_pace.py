@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from labkit.runs.pace import Pace
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def pace(clock):
+    made = Pace(clock)
+    made.go()
+    made.begin(total=4, done=1)
+    return made
+
+
+def test_by_hand(pace, clock):
+    assert (pace.done, pace.total, pace.seconds_left()) == (1, 4, None)
+    pace.advance(0.0)
+    clock.now += 10
+    pace.advance(0.5)
+    assert pace.done == 1.5
+    assert pace.seconds_left() == 10 / 0.5 * 2.5
+    clock.now += 10
+    pace.leave(finished=True)
+    assert pace.done == 2
+    assert pace.seconds_left() == 20 / 1.0 * 2
+
+
+def test_a_pause_is_no_work(pace, clock):
+    clock.now += 10
+    pace.rest()
+    clock.now += 1000
+    pace.go()
+    clock.now += 1
+    assert pace.elapsed() == 11
+
+
+def test_a_replicate_without_progress_counts_when_it_is_finished(pace, clock):
+    clock.now += 6
+    pace.leave(finished=True)
+    assert pace.seconds_left() == 6 * 2
+
+
+def test_work_of_others_says_nothing_of_our_speed(pace, clock):
+    clock.now += 6
+    pace.skip()
+    assert pace.done == 2
+    assert pace.seconds_left() is None
+
+
+def test_a_replicate_that_was_left_is_not_done(pace):
+    pace.advance(0.7)
+    pace.leave(finished=False)
+    assert pace.done == 1
+
+
+@pytest.mark.parametrize("fraction", [-1.0, 2.0])
+def test_done_stays_within_bounds(pace, fraction):
+    pace.advance(fraction)
+    assert 1 <= pace.done <= 2
