@@ -86,7 +86,7 @@ class CNN:
         maps = x.transpose(0, 1).flatten(1, 2) if own else x  # [B, K * C, h, w] where members differ
         for layer in range(len(self.channels)):
             maps = convolve(maps, params[f"{layer}.weight"], params[f"{layer}.bias"], shared=not own and layer == 0)
-            maps = F.max_pool2d(F.relu(maps), 2)
+            maps = F.relu_(F.max_pool2d(maps, 2))  # the same as ReLU first, on a quarter of the numbers
         features = maps.view(maps.shape[0], count, -1).transpose(0, 1)
         last = self.depth - 1
         return torch.baddbmm(params[f"{last}.bias"].unsqueeze(1), features, params[f"{last}.weight"].transpose(1, 2))

@@ -13,7 +13,8 @@ from labkit.population.memory import chunk_size, chunks, evaluation_bytes
 from labkit.population.params import Params, members, repeat, take
 from labkit.population.precision import matmul_precision
 
-BATCH = 512  # examples at once: enough to fill a device, few enough to stay in a CPU's cache
+BATCH = 512  # examples at once
+WORKING_SET = {"cpu": 32 << 20}  # bytes of activations at once: more would leave a CPU's cache
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,10 @@ def evaluate(
     """
     count = members(params)
     if members_at_once is None:
-        members_at_once = chunk_size(evaluation_bytes(arch, batch, element=y.element_size()), x.device, count=count)
+        members_at_once = chunk_size(evaluation_bytes(arch, batch, element=x.element_size()), x.device, count=count)
+        activations = x.element_size() * batch * arch.activation_numbers()
+        at_most = WORKING_SET.get(x.device.type, count * activations) // activations
+        members_at_once = min(members_at_once, max(at_most, 2))
     pieces = [
         _piece(arch, take(params, slice(r.start, r.stop)), x[r.start : r.stop] if own else x, y, own, batch, tf32)
         for r in chunks(count, members_at_once)
