@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from labkit.errors import BadInput, ClaimFailed, LabError
+
+LIVE = ("JPY_SESSION_NAME", "LABKIT_LIVE")
 
 
 class NotebookInput(BadInput):
@@ -84,6 +87,9 @@ def _kernel(said: IO[str]) -> type:
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
+    # Called from a cell or a terminal of JupyterLab, the notebook's panel must not believe that a browser watches it.
+    headless = {name: value for name, value in os.environ.items() if name not in LIVE}
+
     class ThisInterpreter(AsyncKernelManager):
         @property
         def kernel_spec(self) -> KernelSpec:
@@ -91,6 +97,6 @@ def _kernel(said: IO[str]) -> type:
             return KernelSpec(argv=argv, display_name="Python 3", language="python")
 
         async def start_kernel(self, **options: Any) -> None:
-            await super().start_kernel(**options, stderr=said)
+            await super().start_kernel(**options, env=headless, stderr=said)
 
     return ThisInterpreter

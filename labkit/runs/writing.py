@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import StoreError
 from labkit.runs.events import Artifact, Checkpoint, Chunk, Event, Point, Result
 from labkit.runs.lease import LeaseLost, Owner
-from labkit.runs.naming import RunKey, canonical
+from labkit.runs.naming import RunKey
 from labkit.runs.reader import OF_KEY, of
 from labkit.runs.values import nested, plain
 
@@ -33,7 +33,7 @@ def put(db: sqlite3.Connection, key: RunKey, spec: Spec, status: str, record: Ma
         "INSERT INTO replicate (experiment, name, seed, device_kind, status, spec, record, created)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name, seed, device_kind, experiment) DO UPDATE"
         " SET status = excluded.status, spec = excluded.spec, record = excluded.record, error = '' RETURNING id",
-        (*of(key), status, canonical(spec.model_dump(mode="json")), canonical(record), now),
+        (*of(key), status, _text(spec.model_dump(mode="json")), _text(record), now),
     ).fetchone()[0]
 
 
@@ -84,7 +84,7 @@ def end(db: sqlite3.Connection, row: int, status: str, error: str, record: Mappi
     finished = now if status == "finished" else None
     db.execute(
         "UPDATE replicate SET status = ?, error = ?, record = ?, finished = ? WHERE id = ?",
-        (status, error, canonical(old | nested("", record)), finished, row),
+        (status, error, _text(old | nested("", record)), finished, row),
     )
     if status == "finished":
         db.execute("DELETE FROM file WHERE replicate = ? AND kind != 'artifact'", (row,))
@@ -114,4 +114,4 @@ def _keep_file(
 
 
 def _text(values: Mapping[str, Any]) -> str:
-    return json.dumps(values, separators=(",", ":"), allow_nan=False)  # in the order given: it becomes the columns'
+    return json.dumps(values, separators=(",", ":"), allow_nan=False)  # in the order given, which tables keep

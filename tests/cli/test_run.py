@@ -33,11 +33,15 @@ def test_a_notebook_is_run_and_a_second_time_resumed(lab):
     assert str(lab.path) not in str(executed.metadata)
 
 
-def test_the_kernel_is_this_interpreter_in_this_folder(lab):
-    lab.write_notebook("import os, sys; open('seen', 'w').write(f'{sys.executable}\\n{os.getcwd()}\\n{store}')")
+def test_the_kernel_is_this_interpreter_in_this_folder_and_headless(lab, monkeypatch):
+    monkeypatch.setenv("JPY_SESSION_NAME", "notebook.ipynb")  # as in a cell of JupyterLab
+    lab.write_notebook(
+        "import os, sys\n"
+        "print(sys.executable, os.getcwd(), store, 'JPY_SESSION_NAME' in os.environ, sep='\\n', file=open('seen', 'w'))"
+    )
     code, out, _ = lab.run("run", "99", "--store", "kept here", "-o", "made/{}.ipynb".format("mine"))
     assert (code, out) == (0, "made/mine.ipynb\n")
-    assert (lab.path / "seen").read_text().splitlines() == [sys.executable, str(lab.path), "kept here"]
+    assert (lab.path / "seen").read_text().splitlines() == [sys.executable, str(lab.path), "kept here", "False"]
 
 
 @pytest.mark.parametrize(
