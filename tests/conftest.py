@@ -18,6 +18,12 @@ def chromium() -> str | None:
     return named or next((path for name in CHROMIUM_NAMES if (path := shutil.which(name))), None)
 
 
+@pytest.fixture(scope="session")
+def chromium_path() -> str:
+    """The Chromium of the browser tests."""
+    return str(chromium())
+
+
 @pytest.hookimpl(trylast=True)  # after -m and -k, so that a run without browser tests asks for no Chromium
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     lines = config.stash.setdefault(LINES, [])

@@ -35,8 +35,11 @@ class Controls(traitlets.HasTraits):
         super().__init__(spec=spec)
         self._lock = lock or threading.RLock()
         self._showing = False
-        shown = {name: item for name, item in spec.controls().items() if name not in hidden}
-        self.fields = {name: Field(item, self._lock) for name, item in shown.items()}
+        self.fields = {
+            name: Field(item, self._lock)
+            for name, item in sorted(spec.controls().items(), key=lambda pair: _place(pair[0]))
+            if name not in hidden
+        }
         self._general = W.Label().add_class("labkit-error")
         self.widget = self._arranged()
         self.show(spec)
@@ -89,6 +92,11 @@ class Controls(traitlets.HasTraits):
         rest = [field.widget for field in self.fields.values() if field.widget not in main]
         more = W.Accordion([W.VBox(rest)], titles=("More settings",)).add_class("labkit-more")
         return W.VBox([*main, *([more] if rest else []), self._general]).add_class("labkit-controls")
+
+
+def _place(name: str) -> int:
+    """The preset first, then what is this experiment's own, then what all experiments share."""
+    return 0 if name == "preset" else 2 if name in Spec.model_fields else 1
 
 
 def build(spec: Spec, **options: Any) -> Controls:

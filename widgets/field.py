@@ -31,8 +31,8 @@ class Field:
         self.entry = _entry(item)
         self.slider = sliders.slider(item)
         self.complaint = W.Label().add_class("labkit-error")
-        self.note = W.Label().add_class("labkit-note")
-        self._several = W.Label().add_class("labkit-help")
+        self.note = W.Label().add_class("labkit-note").add_class("labkit-quiet")
+        self._several = W.Label().add_class("labkit-quiet")
         self.widget = W.Box([self.entry.add_class("labkit-entry"), self._middle(), self.note, self.complaint])
         self.widget.add_class("labkit-field").add_class(f"labkit-field-{item.name}")
         if self.slider:
@@ -82,9 +82,13 @@ class Field:
 
     def _middle(self) -> W.Box:
         if not self.slider:
-            return W.Box([W.Label(self.item.help).add_class("labkit-help")]).add_class("labkit-middle")
-        low, high = (f"{end:,g}" for end in sliders.ends(self.item))
-        self._ends = W.Box([W.Label(self.item.low or low), W.Label(self.item.high or high)]).add_class("labkit-ends")
+            return W.Box([W.Label(self.item.help).add_class("labkit-quiet")]).add_class("labkit-middle")
+        low, high = (f"{end:,.0f}" if self.item.kind == "int" else f"{end:g}" for end in sliders.ends(self.item))
+        self._ends = (
+            W.Box([W.Label(self.item.low or low), W.Label(self.item.high or high)])
+            .add_class("labkit-ends")
+            .add_class("labkit-quiet")
+        )
         return W.Box([self.slider, self._ends, self._several]).add_class("labkit-middle")
 
 

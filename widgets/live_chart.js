@@ -1,4 +1,4 @@
-// A chart that grows while a training runs. `vegaEmbed` and `vega` come from the bundle that live_chart.py makes of
+// A chart that grows while a training runs. `vegaEmbed` comes from the bundle that live_chart.py makes of
 // this file, so nothing is fetched. A spec is embedded once; after that rows are patched into its data set "points",
 // and the drawing stays the same element: no flicker, no lost zoom.
 
@@ -32,14 +32,14 @@ function render({ model, el }) {
 }
 
 async function draw(model, el) {
+  el.classList.add("labkit-chart");
   const holder = document.createElement("div");
   el.replaceChildren(holder);
-  el.classList.add("labkit-chart");
+  holder.style.display = "block"; // Vega-Embed would shrink it to its drawing, which then could not follow the page
   const spec = structuredClone(model.get("spec"));
   const fluid = spec.width === "container";
-  if (fluid) {
-    Object.assign(spec, { width: Math.max(holder.clientWidth, 300), autosize: { type: "fit", contains: "padding" } });
-  }
+  if (fluid) Object.assign(spec, { width: holder.clientWidth || 600, autosize: { type: "fit", contains: "padding" } });
+  spec.autosize = { ...spec.autosize, resize: true }; // a legend may come with the rows
   const { view, finalize } = await vegaEmbed(holder, spec, { renderer: "svg", actions: false });
   const watch = new ResizeObserver(() => holder.clientWidth && view.width(holder.clientWidth).runAsync());
   if (fluid) watch.observe(holder);
@@ -54,7 +54,7 @@ async function draw(model, el) {
     if (busy) return;
     busy = true;
     while (waiting.length || clear) {
-      const change = vega.changeset();
+      const change = view.changeset();
       if (clear) change.remove(() => true);
       change.insert(waiting);
       [waiting, clear] = [[], false];

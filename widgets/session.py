@@ -102,7 +102,7 @@ class Session(threading.Thread):
         """End at the next update. Returns at once."""
         self._want("stop")
 
-    def close(self, timeout: float = 5.0) -> bool:
+    def close(self, timeout: float = 2.0) -> bool:
         """Stop and wait, at most `timeout` seconds; whether the thread has ended."""
         self.stop()
         self.join(timeout)

@@ -1,0 +1,73 @@
+"""A page in a real Chromium that may talk to this machine alone, and whose last picture is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import urlparse
+
+import pytest
+from lab_driver import CHROMIUM_ARGS, Lab
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
+
+
+@pytest.fixture(scope="session")
+def browser(chromium_path: str) -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page; at the end nothing may have left this machine and no script may have failed."""
+    strangers: list[str] = []
+    failures: list[str] = []
+
+    def look(asked: Request) -> None:
+        if urlparse(asked.url).scheme in ("http", "https", "ws", "wss"):
+            host = urlparse(asked.url).hostname
+            if host not in ("127.0.0.1", "localhost"):
+                strangers.append(asked.url)
+
+    opened = browser.new_page(viewport={"width": 1280, "height": 1500})
+    opened.set_default_timeout(30_000)
+    opened.on("request", look)
+    opened.on("pageerror", lambda error: failures.append(str(error)))
+    yield opened
+    ARTEFACTS.mkdir(exist_ok=True)
+    opened.screenshot(path=ARTEFACTS / f"{request.node.name}-end.png")
+    opened.close()
+    assert strangers == []
+    assert failures == []
+
+
+@pytest.fixture
+def shoot(page: Page, request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Keeps a picture of the page under a name."""
+
+    def picture(name: str) -> None:
+        ARTEFACTS.mkdir(exist_ok=True)
+        page.screenshot(path=ARTEFACTS / f"{request.node.name}-{name}.png")
+
+    return picture
+
+
+@pytest.fixture
+def start_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+    """Starts a JupyterLab on an empty folder; on a failure its last words are printed."""
+    started: list[Lab] = []
+
+    def start(**options: object) -> Lab:
+        root = tmp_path / "lab"
+        root.mkdir()
+        started.append(Lab(root, tmp_path / "store", **options))
+        return started[-1]
+
+    yield start
+    for lab in started:
+        lab.close()
+        print((lab.root / "lab.log").read_text()[-2000:])

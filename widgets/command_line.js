@@ -1,0 +1,28 @@
+// A command and a button that copies it.
+
+function render({ model, el }) {
+  el.classList.add("labkit-command");
+  const line = el.appendChild(document.createElement("code"));
+  const copy = el.appendChild(document.createElement("button"));
+  copy.textContent = "Copy as command";
+
+  const draw = () => (line.textContent = model.get("text"));
+  const say = (word) => {
+    copy.textContent = word;
+    setTimeout(() => (copy.textContent = "Copy as command"), 1500);
+  };
+  copy.addEventListener("click", async () => {
+    try {
+      await navigator.clipboard.writeText(model.get("text"));
+      say("Copied");
+    } catch {
+      getSelection().selectAllChildren(line); // a page without https may not write the clipboard
+      say("Press Ctrl+C");
+    }
+  });
+  model.on("change:text", draw);
+  draw();
+  return () => model.off("change:text", draw);
+}
+
+export default { render };

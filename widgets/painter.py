@@ -1,0 +1,144 @@
+"""Draws what the store holds and what a session says onto the board."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as W
+
+from labkit import device as devices
+from labkit.charts.png import Still, png
+from labkit.runs import Update, View, open_view
+from labkit.runs.events import Progress
+from widgets import words
+from widgets.feed import Feed
+from widgets.history import past_runs
+from widgets.session import Ended
+
+if TYPE_CHECKING:
+    import torch
+
+    from labkit.experiments.base import Experiment
+    from labkit.runs import RunKey, Store
+    from labkit.spec import Spec
+    from widgets.board import Board
+
+
+class Painter:
+    """The picture of one Spec's results. Whoever calls it holds the panel's lock, except for `draw_figures`.
+
+    Attributes:
+        view: the stored results of the Spec last looked at or trained; None until there is one.
+        doing: what the session is doing, in words.
+    """
+
+    def __init__(self, board: Board, experiment: Experiment, store: Store) -> None:
+        self._board, self._experiment, self._store = board, experiment, store
+        self._figures: dict[str, W.Image] = {}
+        self._feed: Feed | None = None
+        self._at: RunKey | None = None
+        self._rate: float | None = None
+        self._device: torch.device | None = None
+        self.view: View | None = None
+        self.doing = ""
+
+    def look_at(self, spec: Spec) -> None:
+        """Draw what the store holds of a Spec, and say what Run would do.
+
+        Raises:
+            BadInput: its data cannot be used.
+        """
+        self._turn_to(open_view(spec, self._experiment, self._store))
+        self.look_again()
+        self.draw_words()
+
+    def look_again(self) -> None:
+        """Say how much of the Spec is finished."""
+        statuses = [status for _, _, seeds in self.view.points for status in seeds.values() if status != "impossible"]
+        finished = statuses.count("finished")
+        done = words.replicates(finished, len(statuses))
+        self._board.bar.value = finished / len(statuses) if statuses else 0
+        self._draw_facts()
+        if self.view.complete:
+            self._board.show_state("idle", f"Finished: {done} are in the store.", "good")
+        elif set(statuses) == {"missing"}:
+            self._board.show_state("idle", "Ready. Press Run.")
+        else:
+            self._board.show_state("idle", f"Stopped: {done} are in the store. Run goes on from there.")
+
+    def begin(self) -> None:
+        """Prepare for the messages of a session."""
+        self._at = self._rate = None
+        self.doing = "Starting …"
+        self._board.show_verdict("")
+
+    def draw(self, messages: Sequence[Any], spec: Spec) -> None:
+        """Draw the newest of the messages of a session that trains this Spec, and all rows that they brought."""
+        updates = [message for message in messages if isinstance(message, Update)]
+        for update in updates:
+            if update.key is not None and update.key != self._at:
+                self._enter(update.key, spec)
+            if isinstance(update.event, Progress):
+                self._rate = update.event.rate or self._rate
+        if self._at:
+            self._board.chart.append(self._feed.new())
+        if updates:
+            self._draw_progress(updates)
+        if self._at is None and Ended("finished") in messages:  # there was nothing left to train
+            self._turn_to(open_view(spec, self._experiment, self._store))
+
+    def draw_words(self) -> None:
+        """The verdict, once the run is complete, and the table of runs."""
+        if self.view:
+            self._board.show_verdict(self._experiment.verdict_words(self.view) if self.view.complete else "")
+        self._board.runs.rows = [run.row() for run in past_runs(self._store, self._experiment)]
+
+    def figure(self, name: str) -> W.Image:
+        """One of the experiment's charts, as a picture that `draw_figures` draws anew."""
+        if name not in self._figures:
+            self._figures[name] = W.Image(format="png").add_class("labkit-figure").add_class(f"labkit-figure-{name}")
+            self._draw_figure(name)
+        return self._figures[name]
+
+    def draw_figures(self) -> None:
+        """Draw every figure anew; takes a while, so the lock should not be held."""
+        for name in tuple(self._figures):
+            self._draw_figure(name)
+
+    def _draw_figure(self, name: str) -> None:
+        if self.view:
+            still = Still(png(self._experiment.charts[name](self.view)))
+            self._figures[name].width = str(still.size[0])
+            self._figures[name].value = still.data
+
+    def _turn_to(self, view: View) -> None:
+        self.view, self._feed = view, Feed(view, self._experiment.live["series"])
+        self._board.chart.replace(self._feed.everything())
+
+    def _enter(self, key: RunKey, spec: Spec) -> None:
+        """A replicate is begun or gone on with; its record knows the data's fingerprint, so none are loaded here."""
+        if self._at is None:
+            fingerprint = self._store.replicates(key.experiment, key.name)[0]["record"]["fingerprint"]
+            self._turn_to(View(self._store, self._experiment, spec, fingerprint, key.device_kind))
+            self._device = devices.resolve(key.device_kind)
+            self.draw_words()
+        elif self._feed.outdated(key):
+            self._board.chart.replace(self._feed.everything())
+        self._at = key
+
+    def _draw_progress(self, updates: Sequence[Update]) -> None:
+        newest = updates[-1]
+        said = [update for update in updates if isinstance(update.event, Progress)]
+        self.doing = words.progress(said[-1] if said else newest)
+        self._board.bar.value = newest.done / newest.total if newest.total else 0
+        left = "" if newest.seconds_left is None else f"about {words.duration(newest.seconds_left)} left"
+        rate = "" if self._rate is None else f"{words.count(self._rate)} network-steps a second"
+        self._draw_facts(left, rate)
+
+    def _draw_facts(self, *moving: str) -> None:
+        standing = []
+        if self._device:
+            peak = words.size(devices.memory_peak(self._device))
+            standing = [f"peak memory {peak}", devices.describe(self._device)]
+        self._board.facts.value = " · ".join(fact for fact in (*moving, *standing) if fact)
