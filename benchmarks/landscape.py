@@ -55,13 +55,21 @@ def loop(net: nn.Module, x: torch.Tensor, y: torch.Tensor, points: int) -> Calla
 
 
 def package(net: nn.Module, x: torch.Tensor, y: torch.Tensor, points: int) -> Callable[[], None]:
-    """`loss_landscapes.random_plane` on a grid of about as many points; TF32 as in the others."""
+    """`loss_landscapes.random_plane` on a grid of about as many points; TF32 as in the others.
+
+    Its directions are made on the default device, which therefore has to be the network's.
+    """
     import loss_landscapes
     from loss_landscapes.metrics import Loss
 
     side = round(points**0.5)
     metric = Loss(nn.CrossEntropyLoss(), x, y)
-    return lambda: loss_landscapes.random_plane(net, metric, 1, side, normalization="filter", deepcopy_model=True)
+
+    def run() -> None:
+        with torch.device(x.device):
+            loss_landscapes.random_plane(net, metric, 1, side, normalization="filter", deepcopy_model=True)
+
+    return run
 
 
 def rows(name: str, arch: Architecture, net: nn.Module, x: torch.Tensor, goals: tuple[float | None, ...]) -> list[Row]:

@@ -15,7 +15,7 @@ from labkit.errors import BadInput
 from labkit.landscape.steps import Steps
 from labkit.population import Architecture, Params, evaluate, members
 
-CHUNK = 128  # members at once where the caller knows no better
+CHUNK = 512  # points between two chances to stop; `evaluate` takes fewer members at once where memory asks for it
 
 
 def symmetric_axis(radius: float, size: int) -> Tensor:

@@ -15,6 +15,24 @@ from labkit.population.autograd import accumulate_by_autograd
 from labkit.population.params import Params, Shapes, members
 
 
+def block(maps: Tensor, weight: Tensor, bias: Tensor, *, shared: bool) -> Tensor:
+    """Convolution, ReLU and 2 x 2 max-pooling of each member; arguments as `convolve`."""
+    if not torch.is_grad_enabled() and fusible(maps, weight):
+        from labkit.population.fused_conv import convolve_pool  # Triton comes with PyTorch's CUDA builds alone
+
+        return convolve_pool(maps, weight, bias, shared=shared)
+    # ReLU after pooling is the same as before it, on a quarter of the numbers
+    return F.relu_(F.max_pool2d(convolve(maps, weight, bias, shared=shared), 2))
+
+
+def fusible(maps: Tensor, weight: Tensor) -> bool:
+    """Whether one CUDA kernel serves: float32, 3 x 3 kernels, even maps. Without TF32 its products of several input
+    channels would miss the matrix units and be slower than the library's."""
+    plain = maps.device.type == "cuda" and maps.dtype == torch.float32 and maps.is_contiguous()
+    even = maps.shape[-1] % 2 == 0 and maps.shape[-2] % 2 == 0
+    return plain and even and weight.shape[-1] == 3 and (weight.shape[2] == 1 or torch.backends.cudnn.allow_tf32)
+
+
 def convolve(maps: Tensor, weight: Tensor, bias: Tensor, *, shared: bool) -> Tensor:
     """Each member's convolution, keeping the size of the maps: [B, K * out, h, w].
 
@@ -85,8 +103,8 @@ class CNN:
         own = x.dim() == 5
         maps = x.transpose(0, 1).flatten(1, 2) if own else x  # [B, K * C, h, w] where members differ
         for layer in range(len(self.channels)):
-            maps = convolve(maps, params[f"{layer}.weight"], params[f"{layer}.bias"], shared=not own and layer == 0)
-            maps = F.relu_(F.max_pool2d(maps, 2))  # the same as ReLU first, on a quarter of the numbers
+            weight, bias = params[f"{layer}.weight"], params[f"{layer}.bias"]
+            maps = block(maps, weight, bias, shared=not own and layer == 0)
         features = maps.view(maps.shape[0], count, -1).transpose(0, 1)
         last = self.depth - 1
         return torch.baddbmm(params[f"{last}.bias"].unsqueeze(1), features, params[f"{last}.weight"].transpose(1, 2))

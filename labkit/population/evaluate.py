@@ -13,7 +13,7 @@ from labkit.population.memory import chunk_size, chunks, evaluation_bytes
 from labkit.population.params import Params, members, repeat, take
 from labkit.population.precision import matmul_precision
 
-BATCH = 512  # examples at once
+BATCH = {"cpu": 512, "cuda": 4096}  # examples at once: on a GPU few large kernels beat many small ones
 WORKING_SET = {"cpu": 32 << 20}  # bytes of activations at once: more would leave a CPU's cache
 
 
@@ -25,6 +25,11 @@ class Scores:
     accuracy: Tensor
 
 
+def default_batch(device: torch.device) -> int:
+    """Examples that a member is evaluated on at once."""
+    return BATCH.get(device.type, 512)
+
+
 @torch.no_grad()
 def evaluate(
     arch: Architecture,
@@ -33,7 +38,7 @@ def evaluate(
     y: Tensor,
     *,
     own: bool = False,
-    batch: int = BATCH,
+    batch: int | None = None,
     members_at_once: int | None = None,
     tf32: bool = False,
 ) -> Scores:
@@ -42,6 +47,7 @@ def evaluate(
     Members and examples are taken in pieces that fit in memory; the result does not depend on the pieces of members.
     """
     count = members(params)
+    batch = min(batch or default_batch(x.device), y.shape[-1])
     if members_at_once is None:
         members_at_once = chunk_size(evaluation_bytes(arch, batch, element=x.element_size()), x.device, count=count)
         activations = x.element_size() * batch * arch.activation_numbers()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from labkit.data import Split
 from labkit.population import Params, chunk_size, evaluate, evaluation_bytes, training_bytes
-from labkit.population.evaluate import BATCH
+from labkit.population.evaluate import default_batch
 from labkit.search.learn import Recipe
 from labkit.search.pace import advance
 from labkit.search.space import Space
@@ -18,8 +18,9 @@ from labkit.search.space import Space
 def fits(space: Space, parent: Params, batch_size: int, count: int) -> int:
     """How many sub-networks of this space, at most `count`, may train and be evaluated at once."""
     one = space.candidates(parent, [0])
-    need = max(training_bytes(one.arch, batch_size, masked=one.masks is not None), evaluation_bytes(one.arch, BATCH))
-    return chunk_size(need, parent["0.weight"].device, count=count)
+    device = parent["0.weight"].device
+    training = training_bytes(one.arch, batch_size, masked=one.masks is not None)
+    return chunk_size(max(training, evaluation_bytes(one.arch, default_batch(device))), device, count=count)
 
 
 def score(

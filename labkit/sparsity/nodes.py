@@ -39,9 +39,10 @@ def draw_nodes(
     generators = [stream(seed, "nodes", block) for block in blocks]
     drawn = []
     for nodes, count in zip(hidden, kept_counts(hidden, sparsity), strict=True):
-        # float64: with 53 random bits two keys of a row are never equal, and no order is left to the sort
-        keys = torch.cat([torch.rand(BLOCK, nodes, generator=g, dtype=torch.float64) for g in generators])
-        drawn.append(keys.to(device)[rows].argsort(1)[:, :count].sort(1).values)
+        keys = torch.cat([torch.empty(BLOCK, nodes, dtype=torch.int32).random_(generator=g) for g in generators])
+        # stable: where two of the 31-bit keys of a row are equal, every device keeps the same node first
+        order = keys.to(device)[rows].argsort(dim=1, stable=True)
+        drawn.append(order[:, :count].sort(1).values)
     return drawn
 
 

@@ -71,3 +71,23 @@ def test_the_prediction_bounds_what_is_allocated(width):
     assert 0.3 * predicted < used <= predicted
     evaluate(arch, trainer.params, x, y)
     assert evaluation_bytes(arch, 512) * count < torch.cuda.mem_get_info()[1]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("tf32", [False, True])
+@pytest.mark.parametrize("channels", [(16, 32), (5, 7), (8, 40)], ids=str)
+def test_the_fused_convolution_equals_the_plain_one(channels, tf32):
+    """Against float64: rounding of float32, or of TF32 where it is asked for; members differ and so do images."""
+    from labkit.population import CNN
+    from labkit.population.precision import matmul_precision
+
+    arch = CNN(channels, (1, 28, 28), 5)
+    params = {name: t + 0.1 * torch.randn_like(t) for name, t in arch.init(range(3), device="cuda").items()}
+    x = torch.randn(33, 1, 28, 28, device="cuda")
+    with torch.no_grad(), matmul_precision(tf32):
+        ours = arch.logits(params, x).double()
+        exact = arch.logits({name: t.double() for name, t in params.items()}, x.double())
+    error = float((ours - exact).norm() / exact.norm())
+    assert error < (2e-3 if tf32 else 2e-6)
+    if tf32:
+        assert error > 1e-6  # the kernel that was asked for has run
