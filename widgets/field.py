@@ -16,8 +16,9 @@ class Field:
 
     Attributes:
         entry: a text field, a dropdown or a check box.
-        slider: None where a slider does not suit; unused while the entry holds several values or a word.
-        note: the unit, and the preset's own value where the entry holds another.
+        slider: None where a slider does not suit. While the entry holds several values it stands at the first, and
+            takes their place when it is moved.
+        note: the unit, or how many values there are, and the preset's own value where the entry holds another.
         complaint: the line that says why the entry cannot be used; empty when it can.
         widget: all of it, one row of the panel.
 
@@ -32,7 +33,6 @@ class Field:
         self.slider = sliders.slider(item)
         self.complaint = W.Label().add_class("labkit-error")
         self.note = W.Label().add_class("labkit-note").add_class("labkit-quiet")
-        self._several = W.Label().add_class("labkit-quiet")
         self.widget = W.Box([self.entry.add_class("labkit-entry"), self._middle(), self.note, self.complaint])
         self.widget.add_class("labkit-field").add_class(f"labkit-field-{item.name}")
         if self.slider:
@@ -52,7 +52,8 @@ class Field:
         """
         usual = self.item.parse(self.item.presets[preset])
         differs = "" if value == usual else f"({preset}: {text(usual)})"
-        self.note.value = f"{self.item.unit} {differs}".strip()
+        many = f"{len(value)} values, a run each" if isinstance(value, tuple) and len(value) > 1 else ""
+        self.note.value = f"{many or self.item.unit} {differs}".strip()
         self.entry.value = text(value) if isinstance(self.entry, W.Text) else value
         self.complaint.value = ""
         if self.slider:
@@ -65,14 +66,10 @@ class Field:
             self.slider.disabled = locked
 
     def _place(self, values: tuple) -> None:
-        single = len(values) == 1 and not isinstance(values[0], str)
-        self.slider.layout.display = None if single else "none"
-        self._ends.layout.display = None if single else "none"
-        self._several.layout.display = "none" if single else None
-        self._several.value = f"{len(values)} values, each its own run" if len(values) > 1 else ""
-        if single:
+        numbers = [value for value in values if not isinstance(value, str)]
+        if numbers:
             self._showing = True  # the slider may stop at another value than the entry holds
-            self.slider.value = values[0]
+            self.slider.value = numbers[0]
             self._showing = False
 
     def _slid(self, change: dict[str, Any]) -> None:
@@ -84,12 +81,8 @@ class Field:
         if not self.slider:
             return W.Box([W.Label(self.item.help).add_class("labkit-quiet")]).add_class("labkit-middle")
         low, high = (f"{end:,.0f}" if self.item.kind == "int" else f"{end:g}" for end in sliders.ends(self.item))
-        self._ends = (
-            W.Box([W.Label(self.item.low or low), W.Label(self.item.high or high)])
-            .add_class("labkit-ends")
-            .add_class("labkit-quiet")
-        )
-        return W.Box([self.slider, self._ends, self._several]).add_class("labkit-middle")
+        ends = W.Box([W.Label(self.item.low or low), W.Label(self.item.high or high)])
+        return W.Box([self.slider, ends.add_class("labkit-ends").add_class("labkit-quiet")]).add_class("labkit-middle")
 
 
 def _entry(item: Control) -> W.Text | W.Dropdown | W.Checkbox:

@@ -13,6 +13,7 @@ from widgets.command_line import command
 from widgets.controls import Controls
 from widgets.history import identity, past_runs
 from widgets.live_spec import live_spec
+from widgets.loaded import Loaded
 from widgets.painter import Painter
 from widgets.session import Ended, Messages, Session, active, batches
 
@@ -46,9 +47,10 @@ class Live:
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._painting: threading.Thread | None = None
+        self._load = Loaded()
         self._controls = Controls(spec, hidden=("store",), lock=self._lock)
         self.board = Board(experiment.question, self._controls, live_spec(experiment), store.path)
-        self._painter = Painter(self.board, experiment, store)
+        self._painter = Painter(self.board, experiment, store, self._load)
         with self._lock:
             self._wire()
             self._look_at(spec)
@@ -152,7 +154,7 @@ class Live:
 
     def _updates(self, spec: Spec) -> Iterator[Update]:
         try:
-            yield from Worker(self._experiment, spec, self._store).run()
+            yield from Worker(self._experiment, spec, self._store, load=self._load).run()
         finally:
             self._store.close_thread()
 

@@ -9,7 +9,7 @@ import ipywidgets as W
 
 from labkit import device as devices
 from labkit.charts.png import Still, png
-from labkit.runs import Update, View, open_view
+from labkit.runs import Update, View
 from labkit.runs.events import Progress
 from widgets import words
 from widgets.feed import Feed
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from labkit.runs import RunKey, Store
     from labkit.spec import Spec
     from widgets.board import Board
+    from widgets.loaded import Loaded
 
 
 class Painter:
@@ -33,8 +34,8 @@ class Painter:
         doing: what the session is doing, in words.
     """
 
-    def __init__(self, board: Board, experiment: Experiment, store: Store) -> None:
-        self._board, self._experiment, self._store = board, experiment, store
+    def __init__(self, board: Board, experiment: Experiment, store: Store, load: Loaded) -> None:
+        self._board, self._experiment, self._store, self._load = board, experiment, store, load
         self._figures: dict[str, W.Image] = {}
         self._feed: Feed | None = None
         self._at: RunKey | None = None
@@ -49,7 +50,7 @@ class Painter:
         Raises:
             BadInput: its data cannot be used.
         """
-        self._turn_to(open_view(spec, self._experiment, self._store))
+        self._turn_to(self._view_of(spec))
         self.look_again()
         self.draw_words()
 
@@ -86,7 +87,7 @@ class Painter:
         if updates:
             self._draw_progress(updates)
         if self._at is None and Ended("finished") in messages:  # there was nothing left to train
-            self._turn_to(open_view(spec, self._experiment, self._store))
+            self._turn_to(self._view_of(spec))
 
     def draw_words(self) -> None:
         """The verdict, once the run is complete, and the table of runs."""
@@ -111,6 +112,9 @@ class Painter:
             still = Still(png(self._experiment.charts[name](self.view)))
             self._figures[name].width = str(still.size[0])
             self._figures[name].value = still.data
+
+    def _view_of(self, spec: Spec) -> View:
+        return View(self._store, self._experiment, spec, self._load(spec, self._store).fingerprint)
 
     def _turn_to(self, view: View) -> None:
         self.view, self._feed = view, Feed(view, self._experiment.live["series"])

@@ -20,7 +20,7 @@ FAKE = """
 from fake_experiment import EXPERIMENT, FakeSpec
 from widgets import LivePanel
 
-panel = LivePanel(FakeSpec.of(steps=100, seeds=2, delay=0.02), experiment=EXPERIMENT)
+panel = LivePanel(FakeSpec.of(steps=80, seeds=2, delay=0.02), experiment=EXPERIMENT)
 panel
 """
 
@@ -125,7 +125,7 @@ def test_a_kernel_restart_is_a_stop_that_can_be_resumed(
     expect(panel.rows.first).to_contain_text("stopped")
     panel.button("run").click()
     panel.says("Finished: 2 of 2 replicates")
-    assert panel.points() == 2 * 2 * 100
+    assert panel.points() == 2 * 2 * 80
     panel.type("sparsity", "1.2")
     expect(panel.page.locator(".labkit-field-sparsity .labkit-error")).to_contain_text("sparsity = '1.2' is not usable")
     expect(panel.button("run")).to_be_disabled()

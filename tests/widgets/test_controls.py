@@ -77,12 +77,14 @@ def test_a_slider_follows_the_entry_without_answering(controls: Controls) -> Non
     assert field.entry.value == "0.9123"
 
 
-def test_the_slider_hides_while_there_are_several_values(controls: Controls) -> None:
+def test_a_slider_takes_the_place_of_several_values(controls: Controls) -> None:
     field = controls.fields["sparsity"]
     field.entry.value = "0.5, 0.9"
-    assert field.slider.layout.display == "none"
-    field.entry.value = "0.9"
-    assert field.slider.layout.display is None
+    assert field.slider.value == 0.5
+    assert field.note.value == "2 values, a run each (quick: 0.5)"
+    field.slider.value = 0.7
+    assert controls.spec.sparsity == (0.7,)
+    assert field.note.value == "(quick: 0.5)"
 
 
 def test_bad_input_is_one_line_beside_its_control(controls: Controls) -> None:
