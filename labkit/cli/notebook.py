@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import os
 import sys
 import tempfile
@@ -43,6 +45,7 @@ def execute(notebook: Path, output: Path, given: Mapping[str, str]) -> None:
     if refused:  # papermill would inject them all the same, to no effect
         raise LabError(f"the parameters cell of {notebook} lacks {', '.join(sorted(refused))}")
     _make(output)
+    interrupted = False
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         try:
             papermill.execute_notebook(
@@ -58,6 +61,11 @@ def execute(notebook: Path, output: Path, given: Mapping[str, str]) -> None:
             said.seek(0)
             last = said.read().strip().rpartition("\n")[2]
             raise LabError(f"the kernel died (out of memory?) {last}; see {output}") from error
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:  # outside the handler, whose traceback holds on to nbclient's tasks
+        _forget_tasks()
+        raise KeyboardInterrupt
 
 
 def _make(output: Path) -> None:
@@ -66,6 +74,15 @@ def _make(output: Path) -> None:
         output.open("ab").close()
     except OSError as error:
         raise BadInput("output", str(output), f"a file that can be written ({error.strerror})") from error
+
+
+def _forget_tasks() -> None:
+    """Collect what an interrupted nbclient left behind now, unheard: later asyncio would print, with a traceback, that
+    nobody asked its task why the kernel died."""
+    log = logging.getLogger("asyncio")
+    heard, log.disabled = log.disabled, True
+    gc.collect()
+    log.disabled = heard
 
 
 def _raise(name: str, text: str, output: Path) -> None:

@@ -132,7 +132,7 @@ def test_ctrl_c_stops_and_the_run_can_be_resumed(lab):
         os.kill(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "labkit: stopped; the same command resumes"
+    assert err.splitlines()[-1] == "labkit: stopped; the same command resumes", err
     assert "Traceback" not in err
     with lab.store() as store:
         assert [row["status"] for row in store.replicates()] == ["stopped"]
