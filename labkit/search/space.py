@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -94,7 +94,12 @@ class NodeSpace:
         return Candidates(self.arch, {name: params[name] * masks[name] for name in params}, masks)
 
     def parameters(self) -> int:
-        return sum(int(mask.sum()) for mask in node_masks(self.arch.shapes(), self._draw([0])).values())
+        left = kept_counts(hidden_sizes(self.arch), self.sparsity)
+        if isinstance(self.arch, MLP):
+            narrow = replace(self.arch, widths=(self.arch.widths[0], *left, self.arch.widths[-1]))
+        else:
+            narrow = replace(self.arch, channels=left)
+        return weights_per_member(narrow.shapes())
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ from labkit.data import load, split
 from labkit.errors import BadInput
 from labkit.experiments import get, names, of_spec
 from labkit.experiments.base import Resources
-from labkit.experiments.random_search.claims import claims, differences, verdicts
+from labkit.experiments.random_search.claims import claims
 from labkit.runs import Store, Worker
 from labkit.runs.events import Artifact, Chunk, Point, Result
 from labkit.runs.view import View
+from labkit.verdicts import comparisons
 
 EXPERIMENT = get("01")
 SMALL = {
@@ -180,12 +181,22 @@ def view(tmp_path_factory, digits):
 
 
 def test_verdicts_are_judged_from_the_store(view):
-    judged = verdicts(view)
-    assert {cell[0] for cell in judged} == {0.5}  # the impossible cell is no member of the family
+    judged = comparisons(view)
+    assert {c.fields["sparsity"] for c in judged} == {0.5}  # the impossible cell is no member of the family
     rows = {(r["seed"], r["arm"]): r["test_accuracy"] for r in view.results()}
     mean = np.mean([rows[s, "found"] - rows[s, "random"] for s in range(5)])
-    assert judged[0.5, 12, "found - random"].mean == pytest.approx(mean)
-    assert judged[0.5, 12, "found - random"].n == 5
+    (found,) = (c for c in judged if (c.one, c.other) == ("found", "random"))
+    assert found.verdict.mean == pytest.approx(mean)
+    assert found.verdict.n == 5
+    assert found.verdict.margin == view.spec.margin
+
+
+def test_seeds_added_after_a_look_share_the_error_of_four_looks(view, monkeypatch):
+    (alone, *_), planned = comparisons(view), view.planned_seeds()
+    assert planned == {5}
+    monkeypatch.setattr(view, "planned_seeds", lambda: {5, 10})
+    (among, *_) = comparisons(view)
+    assert (alone.verdict.level, among.verdict.level) == (0.95, 0.9875)
 
 
 def test_claims_of_a_modified_spec_are_invariants_only(view):
@@ -199,4 +210,3 @@ def test_a_claim_fails_when_a_stored_number_is_wrong(view, monkeypatch):
     rows[0] = rows[0] | {"test_accuracy": rows[0]["test_accuracy"] + 0.01}
     monkeypatch.setattr(view, "results", lambda: rows)
     assert not all(claim.holds for claim in claims(view))
-    assert len(differences(view)) == 3

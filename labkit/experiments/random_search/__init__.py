@@ -18,7 +18,23 @@ EXPERIMENT = Experiment(
     impossible=impossible,
     estimate=estimate,
     claims=claims,
-    charts={},
+    charts={
+        chart.__name__: chart
+        for chart in (
+            charts.training_curves,
+            charts.accuracy_by_sparsity,
+            charts.difference_by_sparsity,
+            charts.verdict_table,
+            charts.best_of_k,
+            charts.loss_against_accuracy,
+            charts.steps_to_threshold,
+            charts.landscapes,
+            charts.profiles,
+            charts.interpolation,
+            charts.path,
+            charts.curvature,
+        )
+    },
     verdict_words=verdict_words,
     live={"chart": "training_curves", "series": "curve"},
 )

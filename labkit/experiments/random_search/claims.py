@@ -5,67 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.experiments.base import Claim
-from labkit.stats import LOOKS, Verdict, judge_family, rank_correlation
+from labkit.verdicts import comparisons, words
 
 if TYPE_CHECKING:
     from labkit.runs.view import View
 
-COMPARISONS = (("found", "random"), ("found", "dense"), ("random", "dense"))
-Cell = tuple[float, int, str]
-"""A sparsity, a budget and a comparison such as "found - random"."""
-
-
-def differences(view: View, value: str = "test_accuracy") -> dict[Cell, list[float]]:
-    """Paired differences of each comparison at each possible grid point, in the order of the seeds."""
-    rows = view.results()
-    cells: dict[Cell, list[float]] = {}
-    for point, _, statuses in view.points:
-        if view.experiment.impossible(point):
-            continue
-        here = {(r["seed"], r["arm"]): r[value] for r in rows if all(r[n] == v for n, v in view.fields(point).items())}
-        for one, other in COMPARISONS:
-            pairs = [(here.get((seed, one)), here.get((seed, other))) for seed in sorted(statuses)]
-            cell = point.sparsity[0], point.budget[0], f"{one} - {other}"
-            cells[cell] = [a - b for a, b in pairs if a is not None and b is not None]
-    return cells
-
-
-def verdicts(view: View) -> dict[Cell, Verdict]:
-    """One family of verdicts over all sparsities, budgets and comparisons (privacy.md 23 to 25).
-
-    Replicates that were run under different planned numbers of seeds have been looked at on the way: then the error
-    is shared by four looks.
-    """
-    looks = 1 if len(view.planned_seeds()) <= 1 else len(LOOKS)
-    cells = differences(view)
-    judged = judge_family({repr(cell): pairs for cell, pairs in cells.items()}, view.spec.margin, looks)
-    return {cell: judged[repr(cell)] for cell in cells}
-
 
 def verdict_words(view: View) -> str:
     """The answer to the question of the notebook, in words."""
-    judged = {cell: v for cell, v in verdicts(view).items() if cell[2] == "found - random"}
-    lines = []
-    for (sparsity, budget, _), verdict in judged.items():
-        where = f"sparsity {sparsity:g}" + (f", budget {budget:,}" if len(view.spec.budget) > 1 else "")
-        lines.append(f"{where}: found against random: {verdict.text}")
-    return "\n".join(lines)
-
-
-def correlations(view: View) -> dict[Cell, Any]:
-    """Spearman's rho of initial loss and final accuracy at each grid point that has enough candidates."""
-    measured = {}
-    for point, _, statuses in view.points:
-        parents = []
-        for seed in sorted(statuses):
-            if statuses[seed] != "finished":
-                continue
-            table = view.arrays(point, seed, "candidates")
-            if len(table["index"]) >= 5:
-                parents.append((table["initial_loss"], table["test_accuracy"]))
-        if parents:
-            measured[point.sparsity[0], point.budget[0], "rho"] = rank_correlation(parents)
-    return measured
+    judged = [c for c in comparisons(view) if (c.one, c.other) == ("found", "random")]
+    return "\n".join(f"{words(c.fields)}: found against random: {c.verdict.text}" for c in judged)
 
 
 def claims(view: View) -> list[Claim]:
@@ -121,8 +70,8 @@ def bands(view: View) -> list[Claim]:
     rows = view.results()
     dense = [row["test_accuracy"] for row in rows if row["arm"] == "dense"]
     low, high = (0.78, 0.88) if view.spec.preset == "quick" else (0.82, 0.91)
-    gaps = {c: sum(d) / len(d) for c, d in differences(view).items() if c[2] == "found - random"}
-    widest = max(gaps, key=lambda cell: abs(gaps[cell]))
+    gaps = {words(c.fields): c.verdict.mean for c in comparisons(view) if (c.one, c.other) == ("found", "random")}
+    widest = max(gaps, key=lambda where: abs(gaps[where]))
     return [
         Claim(
             f"the dense parent's test accuracy lies in [{low}, {high}]",
@@ -132,6 +81,6 @@ def bands(view: View) -> list[Claim]:
         Claim(
             "searching changes test accuracy by less than 0.05 on average, at every sparsity",
             abs(gaps[widest]) < 0.05,
-            f"largest mean difference {gaps[widest]:+.4f} at sparsity {widest[0]:g}",
+            f"largest mean difference {gaps[widest]:+.4f} at {widest}",
         ),
     ]

@@ -30,7 +30,7 @@ IMAGES = 1000  # training images in a landscape's loss
 RADIUS = 1.0  # in filter-normalised units: at 1 a direction is as long as the weights themselves
 PROFILE = 41  # points of a one-dimensional profile
 CURVED = 500  # training images in a Hessian
-ARMS = ("dense", "found", "random")  # random: the first draw
+ARMS = ("dense", "found", "first")
 
 
 def pictures(r: Replicate, found: int) -> Iterator[Event]:

@@ -1,0 +1,62 @@
+"""How networks learn: curves, and the steps they need."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import altair as alt
+
+from labkit.charts.by_sparsity import by_sparsity
+from labkit.charts.differences import shown
+from labkit.charts.rows import NOTHING, band_words, largest_budget, padded, space_words, summarise, values
+from labkit.charts.theme import WIDTH, arm_colour, arm_dash, in_order, panel_title, themed, titled, waiting
+from labkit.verdicts import words
+
+if TYPE_CHECKING:
+    from labkit.runs.view import View
+
+
+def steps_to_threshold(view: View) -> alt.LayerChart | alt.Chart:
+    """Steps until 98 % of the dense parent's final selection accuracy, restricted at the last step."""
+    rows, budget = largest_budget(view.results())
+    if not rows:
+        return waiting("Does it learn faster?", NOTHING)
+    chart = by_sparsity(
+        rows, "steps_to_threshold", space_words(view), "steps to the threshold (restricted mean)", number=",~f"
+    )
+    text = titled(
+        "Does it learn faster?",
+        band_words(rows),
+        "threshold: 98 % of the dense parent's final selection accuracy",
+        budget,
+    )
+    return themed(chart.properties(title=text))
+
+
+def training_curves(view: View) -> alt.ConcatChart | alt.Chart:
+    """Selection accuracy of each arm against the training step, a panel for each grid point."""
+    rows = [row | {"where": words(shown(view, row))} for row in view.series("curve")]
+    if not rows:
+        return waiting("Learning curves", NOTHING)
+    summary = summarise(rows, ("where", "arm", "step"), "selection_accuracy")
+    domain = padded([entry["mean"] for entry in summary])
+    places = list(dict.fromkeys(row["where"] for row in rows))
+    arms = in_order(row["arm"] for row in rows)
+    panels = []
+    for place in places:
+        here = [entry for entry in summary if entry["where"] == place]
+        base = alt.Chart(values(here), width=WIDTH // 2 - 40, height=200).encode(
+            x=alt.X("step:Q", title="training step"), color=arm_colour(arms)
+        )
+        scale = alt.Scale(domain=domain, nice=False, clamp=True)
+        line = base.mark_line(strokeWidth=2).encode(
+            y=alt.Y("mean:Q", title="selection accuracy", scale=scale), strokeDash=arm_dash(arms)
+        )
+        band = base.transform_filter("isValid(datum.low)").mark_area(opacity=0.12)
+        panels.append(
+            alt.layer(band.encode(y=alt.Y("low:Q", scale=scale), y2="high:Q"), line).properties(
+                title=panel_title(place)
+            )
+        )
+    text = titled("Learning curves", band_words(rows, ("where", "arm")))
+    return themed(alt.concat(*panels, columns=2, spacing=24).properties(title=text))

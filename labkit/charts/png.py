@@ -1,0 +1,49 @@
+"""Still pictures of charts: no browser, no network."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import vl_convert
+
+SCALE = 2.0  # pixels per chart unit: sharp on screens of high density
+
+
+def png(chart: Any, scale: float = SCALE) -> bytes:
+    """The chart as a PNG file.
+
+    Args:
+        chart: any Altair chart.
+        scale: pixels per unit of the chart's width and height.
+    """
+    return vl_convert.vegalite_to_png(chart.to_json(), scale=scale)
+
+
+@dataclass(frozen=True)
+class Still:
+    """A picture that a notebook shows at its own size; a cell's last value may be one, and so may `display`'s argument.
+
+    Args:
+        data: a PNG file.
+        scale: its pixels per unit of size on the page.
+    """
+
+    data: bytes
+    scale: float = SCALE
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height on the page, in CSS pixels."""
+        width, height = struct.unpack(">II", self.data[16:24])
+        return round(width / self.scale), round(height / self.scale)
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = self.size
+        return self.data, {"width": width, "height": height}
+
+
+def still(chart: Any, scale: float = SCALE) -> Still:
+    """The chart as a picture that IPython displays; it needs neither a browser nor a widget."""
+    return Still(png(chart, scale), scale)

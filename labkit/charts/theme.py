@@ -1,0 +1,141 @@
+"""The look that all charts share: colours per arm, type, and a white ground so that a chart reads on any page.
+
+Colours are Okabe and Ito's (2008), which people with any common colour vision can tell apart; arms differ in dash as
+well. Nothing is registered globally: each chart is handed its configuration.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import altair as alt
+
+WIDTH = 620  # of a single plot: with its axis, legend and padding it fits a notebook 720 px wide
+INK, SOFT, FAINT, GROUND = "#222222", "#5f5f5f", "#e4e4e4", "#ffffff"
+SCHEME = "viridis"  # for surfaces: even in lightness, and the same for every colour vision
+PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333", "#7A6A00")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """How an arm is drawn and called."""
+
+    colour: str
+    words: str
+    dash: tuple[int, ...]
+
+
+ARMS = {
+    "found": Arm("#D55E00", "found by search", (1, 0)),
+    "random": Arm("#0072B2", "random (mean of all drawn)", (6, 3)),
+    "first": Arm("#009E73", "first one drawn", (2, 2)),
+    "dense": Arm("#333333", "dense parent", (8, 2, 2, 2)),
+}
+
+AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.ConcatChart, alt.VConcatChart, alt.HConcatChart)
+
+
+def arm(name: str) -> Arm:
+    """How an arm is drawn; an arm that is not one of `ARMS` takes a colour by its name's letters."""
+    return ARMS.get(name) or Arm(PALETTE[sum(name.encode()) % len(PALETTE)], name, (4, 2))
+
+
+def in_order(arms: Iterable[str]) -> list[str]:
+    """The arms without repeats: those of `ARMS` first, in its order."""
+    found = list(dict.fromkeys(arms))
+    return [name for name in ARMS if name in found] + sorted(name for name in found if name not in ARMS)
+
+
+def arm_colour(arms: Iterable[str], *, legend: bool = True) -> alt.Color:
+    """The colour channel of the field `arm`."""
+    names = in_order(arms)
+    scale = alt.Scale(domain=names, range=[arm(name).colour for name in names])
+    return alt.Color("arm:N", title=None, scale=scale, legend=_legend(names) if legend else None)
+
+
+def arm_dash(arms: Iterable[str], *, legend: bool = True) -> alt.StrokeDash:
+    """The dash channel of the field `arm`; its legend is the colour's."""
+    names = in_order(arms)
+    scale = alt.Scale(domain=names, range=[list(arm(name).dash) for name in names])
+    return alt.StrokeDash("arm:N", title=None, scale=scale, legend=_legend(names) if legend else None)
+
+
+def _legend(names: Sequence[str]) -> alt.Legend:
+    words = ", ".join(f"'{name}': '{arm(name).words}'" for name in names)
+    return alt.Legend(
+        labelExpr=f"{{{words}}}[datum.label]",
+        symbolType="stroke",
+        symbolStrokeWidth=2.5,
+        symbolSize=300,
+        symbolOpacity=1,
+    )
+
+
+def titled(text: str, *lines: str, width: int = 104) -> alt.TitleParams:
+    """A chart's title with what else must be known below it, wrapped to the width of a notebook."""
+    below = [part for line in lines if line for part in textwrap.wrap(line, width)]
+    return alt.TitleParams(text=text, subtitle=below)
+
+
+def panel_title(text: str) -> alt.TitleParams:
+    """The title of one panel of several."""
+    return alt.TitleParams(text=text, fontSize=12, fontWeight=600, offset=6)
+
+
+def themed(chart: AnyChart) -> AnyChart:
+    """The chart with the shared look; to be called once, on the outermost chart."""
+    font = "Helvetica Neue, Helvetica, Arial, sans-serif"
+    return chart.configure(
+        background=GROUND,
+        padding=12,
+        font=font,
+        view=alt.ViewConfig(stroke=None),
+        title=alt.TitleConfig(
+            anchor="start",
+            frame="group",
+            fontSize=16,
+            fontWeight=600,
+            color=INK,
+            subtitleColor=SOFT,
+            subtitleFontSize=12,
+            subtitleLineHeight=16,
+            subtitlePadding=5,
+            offset=14,
+        ),
+        axis=alt.AxisConfig(
+            labelColor=SOFT,
+            titleColor=INK,
+            labelFontSize=11,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            titlePadding=8,
+            gridColor=FAINT,
+            domainColor="#9a9a9a",
+            tickColor="#9a9a9a",
+            tickSize=4,
+        ),
+        axisY=alt.AxisConfig(domain=False, ticks=False, labelPadding=6),
+        legend=alt.LegendConfig(
+            orient="top",
+            direction="horizontal",
+            labelFontSize=12,
+            labelColor=INK,
+            labelLimit=260,
+            titleFontSize=12,
+            titleFontWeight="normal",
+            titleColor=INK,
+            offset=6,
+            columnPadding=16,
+        ),
+        header=alt.HeaderConfig(labelFontSize=12, labelFontWeight=600, labelColor=INK),
+    )
+
+
+def waiting(text: str, why: str) -> alt.Chart:
+    """A frame in place of a chart that has nothing to draw yet."""
+    blank = alt.Chart(alt.InlineData(values=[{"why": why}]), width=WIDTH, height=120)
+    mark = blank.mark_text(color=SOFT, fontSize=13, fontStyle="italic").encode(text="why:N")
+    return themed(mark.properties(title=titled(text), view=alt.ViewBackground(stroke=FAINT)))
