@@ -51,6 +51,8 @@ def by_sparsity(
     """
     rows = [row for row in rows if value in row]
     summary = [entry | {"kept": kept(entry["sparsity"])} for entry in summarise(rows, ("sparsity", "arm"), value)]
+    place = in_order(entry["arm"] for entry in summary).index  # later arms are drawn over earlier ones, dashes on lines
+    summary.sort(key=lambda entry: place(entry["arm"]))
     single = len({row["sparsity"] for row in rows}) == 1
     if scale is None:
         drawn = [entry[end] for entry in summary for end in ("mean", "low", "high") if end in entry]
@@ -101,7 +103,7 @@ def _dots(
         return alt.Chart(data, width=width - 130, height=alt.Step(40)).encode(y=y, color=colour)
 
     def x(field: str) -> alt.X:
-        return alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format=number))
+        return alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format=number, tickCount=6))
 
     rule = named(summary).transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, opacity=0.85)
     dot = named(summary).mark_point(filled=True, size=110, opacity=1).encode(x=x("mean"), tooltip=_tooltip(number))

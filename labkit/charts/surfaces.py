@@ -96,7 +96,7 @@ def landscapes(view: View) -> alt.VConcatChart | alt.Chart:
             said = f"{where}, seed {seed}; filter-normalised Gaussian directions, radius {radius:g}"
         if panels:
             rows.append(alt.hconcat(*panels, spacing=14))
-    return _stack(rows, "Loss landscapes", said, "colours and contour lines on a log scale, the same within a row")
+    return _stack(rows, "Loss landscapes", said, "colours and contour lines on a log scale, the same for all six")
 
 
 def path(view: View) -> alt.VConcatChart | alt.Chart:
