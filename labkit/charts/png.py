@@ -6,8 +6,6 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-import vl_convert
-
 SCALE = 2.0  # pixels per chart unit: sharp on screens of high density
 
 
@@ -18,6 +16,8 @@ def png(chart: Any, scale: float = SCALE) -> bytes:
         chart: any Altair chart.
         scale: pixels per unit of the chart's width and height.
     """
+    import vl_convert  # takes a while to load, and only pictures need it
+
     return vl_convert.vegalite_to_png(chart.to_json(), scale=scale)
 
 

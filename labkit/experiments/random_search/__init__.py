@@ -1,11 +1,27 @@
 """Notebook 01: does searching for a well-initialised sparse sub-network beat drawing one at random?"""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from labkit import charts
 from labkit.experiments.base import Experiment
 from labkit.experiments.random_search.claims import claims, verdict_words
 from labkit.experiments.random_search.limits import check, estimate, impossible
-from labkit.experiments.random_search.run import run
 from labkit.experiments.random_search.spec import RandomSearchSpec
+
+if TYPE_CHECKING:
+    from labkit.experiments.base import Resources
+    from labkit.runs.events import Event
+
+
+def run(point: RandomSearchSpec, seed: int, resources: Resources) -> Iterator[Event]:
+    """The events of one replicate; PyTorch is loaded here and not where a parameter is refused."""
+    from labkit.experiments.random_search.run import run as events
+
+    yield from events(point, seed, resources)
+
 
 EXPERIMENT = Experiment(
     key="01",

@@ -62,7 +62,8 @@ def arm_from_candidates(view: View, row: dict[str, Any]) -> tuple[float, float]:
     if row["arm"] == "found":
         best = view.arrays(point, row["seed"], "scores")["initial_loss"].argmin()
         return row["test_accuracy"], float(accuracy[index == best][0])
-    return row["test_accuracy"], float(accuracy[index < point.trained()].mean())
+    # the found one may stand behind the first draws, which alone are averaged
+    return row["test_accuracy"], float(accuracy[: row["trained"]].mean())
 
 
 def bands(view: View) -> list[Claim]:
