@@ -12,7 +12,7 @@ from widgets.board import Board
 from widgets.command_line import command
 from widgets.controls import Controls
 from widgets.history import identity, past_runs
-from widgets.live_spec import live_spec
+from widgets.live_curve import live_curve
 from widgets.loaded import Loaded
 from widgets.painter import Painter
 from widgets.session import Ended, Messages, Session, active, batches
@@ -49,7 +49,7 @@ class Live:
         self._painting: threading.Thread | None = None
         self._load = Loaded()
         self._controls = Controls(spec, hidden=("store",), lock=self._lock)
-        self.board = Board(experiment.question, self._controls, live_spec(experiment), store.path)
+        self.board = Board(experiment.question, self._controls, live_curve(experiment, spec).to_dict(), store.path)
         self._painter = Painter(self.board, experiment, store, self._load)
         with self._lock:
             self._wire()
@@ -63,8 +63,7 @@ class Live:
 
     def figure(self, name: str) -> W.Image:
         """One of the experiment's charts, drawn anew when a run ends or is opened."""
-        with self._lock:
-            return self._painter.figure(name)
+        return self._painter.figure(name)  # without the lock: a button must not wait for a drawing
 
     def close(self) -> None:
         """Stop what is being trained, wait until nothing is drawn any more, and take the widgets off the page."""

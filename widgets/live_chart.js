@@ -38,7 +38,7 @@ async function draw(model, el) {
   holder.style.display = "block"; // Vega-Embed would shrink it to its drawing, which then could not follow the page
   const spec = structuredClone(model.get("spec"));
   const fluid = spec.width === "container";
-  if (fluid) Object.assign(spec, { width: holder.clientWidth || 600, autosize: { type: "fit", contains: "padding" } });
+  if (fluid) Object.assign(spec, { width: holder.clientWidth || 600, autosize: { type: "fit-x", contains: "padding" } });
   spec.autosize = { ...spec.autosize, resize: true }; // a legend may come with the rows
   const { view, finalize } = await vegaEmbed(holder, spec, { renderer: "svg", actions: false });
   const watch = new ResizeObserver(() => holder.clientWidth && view.width(holder.clientWidth).runAsync());

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from labkit.runs.events import Progress
 from widgets import words
 from widgets.feed import Feed
 from widgets.history import past_runs
+from widgets.live_curve import live_curve
 from widgets.session import Ended
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
 
 
 class Painter:
-    """The picture of one Spec's results. Whoever calls it holds the panel's lock, except for `draw_figures`.
+    """The picture of one Spec's results. Whoever calls it holds the panel's lock, except for the figures, which have
+    one of their own.
 
     Attributes:
         view: the stored results of the Spec last looked at or trained; None until there is one.
@@ -37,6 +40,8 @@ class Painter:
     def __init__(self, board: Board, experiment: Experiment, store: Store, load: Loaded) -> None:
         self._board, self._experiment, self._store, self._load = board, experiment, store, load
         self._figures: dict[str, W.Image] = {}
+        self._drawing = threading.Lock()
+        self._sessions = 0
         self._feed: Feed | None = None
         self._at: RunKey | None = None
         self._rate: float | None = None
@@ -70,6 +75,7 @@ class Painter:
 
     def begin(self) -> None:
         """Prepare for the messages of a session."""
+        self._sessions += 1
         self._at = self._rate = None
         self.doing = "Starting …"
         self._board.show_verdict("")
@@ -103,12 +109,16 @@ class Painter:
         return self._figures[name]
 
     def draw_figures(self) -> None:
-        """Draw every figure anew; takes a while, so the lock should not be held."""
+        """Draw every figure anew, which may take seconds; if a training begins meanwhile, that is left to its end."""
+        session = self._sessions
         for name in tuple(self._figures):
-            self._draw_figure(name)
+            if self._sessions == session:
+                self._draw_figure(name)
 
     def _draw_figure(self, name: str) -> None:
-        if self.view:
+        if self.view is None:
+            return
+        with self._drawing:  # what was read first must not be shown last
             still = Still(png(self._experiment.charts[name](self.view)))
             self._figures[name].width = str(still.size[0])
             self._figures[name].value = still.data
@@ -118,6 +128,7 @@ class Painter:
 
     def _turn_to(self, view: View) -> None:
         self.view, self._feed = view, Feed(view, self._experiment.live["series"])
+        self._board.chart.spec = live_curve(self._experiment, view.spec).to_dict()  # drawn anew only if it differs
         self._board.chart.replace(self._feed.everything())
 
     def _enter(self, key: RunKey, spec: Spec) -> None:

@@ -11,7 +11,7 @@ from labkit.charts.png import still
 from labkit.errors import ClaimFailed, LabError
 from labkit.experiments import of_spec
 from labkit.runs import Store, View, Worker, open_view, store_path
-from widgets import headless, live_spec
+from widgets import headless, live_curve
 from widgets.live import Live
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class LivePanel:
         if self.live:
             display(self.live.board.widget)
         else:
-            display(live_spec.still(self.experiment, self.view))
+            display(live_curve.still_curve(self.experiment, self.view))
             print(self.experiment.verdict_words(self.run))
 
 

@@ -46,12 +46,21 @@ def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
 
 
 @pytest.fixture
-def shoot(page: Page, request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Keeps a picture of the page under a name."""
+def shoot(page: Page, request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Keeps a picture of what the page shows, or of the whole notebook, under a name."""
 
-    def picture(name: str) -> None:
+    def picture(name: str, whole: bool = False) -> None:
         ARTEFACTS.mkdir(exist_ok=True)
+        size = page.viewport_size
+        if whole:  # the notebook scrolls in itself, so the window must be as tall as its cells
+            page.evaluate("document.querySelector('.jp-Cell').scrollIntoView()")
+            last = page.locator(".jp-Cell").last.bounding_box()
+            page.set_viewport_size({"width": size["width"], "height": int(last["y"] + last["height"]) + 60})
+            page.wait_for_timeout(300)
+        else:
+            page.evaluate("document.querySelector('.labkit-panel')?.scrollIntoView()")
         page.screenshot(path=ARTEFACTS / f"{request.node.name}-{name}.png")
+        page.set_viewport_size(size)
 
     return picture
 

@@ -329,6 +329,22 @@ def test_a_figure_is_drawn_when_the_run_ends(make: Make) -> None:
     assert panel.figure("curve") is image
 
 
+def test_drawing_figures_gives_way_to_a_training(make: Make) -> None:
+    drawn: list[str] = []
+    charts = {name: lambda view, name=name: drawn.append(name) or EXPERIMENT.charts["curve"](view) for name in "abc"}
+    panel = make(experiment=replace(EXPERIMENT, charts=charts))
+    for name in charts:
+        panel.figure(name)
+    painter = panel.live._painter
+    charts["a"] = lambda view: painter.begin() or EXPERIMENT.charts["curve"](view)
+    drawn.clear()
+    painter.draw_figures()
+    assert drawn == []  # b and c are left to the end of what began while a was drawn
+    charts["a"] = EXPERIMENT.charts["curve"]
+    painter.draw_figures()
+    assert drawn == ["b", "c"]
+
+
 def test_the_store_is_named_in_full(make: Make, tmp_path: Path) -> None:
     words = [getattr(child, "value", "") for child in Hand(make()).board.widget.children]
     assert f"Results are kept in {tmp_path / 'store'}" in words

@@ -1,0 +1,66 @@
+"""The chart that the panel draws while training, and its still twin."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from labkit.charts.png import Still, still
+from labkit.charts.theme import PALETTE, WIDTH, arm_colour, themed
+from widgets.feed import Feed
+
+if TYPE_CHECKING:
+    from labkit.experiments.base import Experiment
+    from labkit.runs import View
+    from labkit.spec import Spec
+
+HEIGHT = 210
+DEFAULTS: dict[str, Any] = {
+    "x": "step",
+    "x_title": "training step",
+    "x_end": "steps",
+    "y": "selection_accuracy",
+    "y_title": "accuracy on the selection split",
+    "domain": (0, 1),
+    "arms": (),
+}
+# With a title: Vega lays a legend that has neither title nor entries out at infinity, and the plot with it.
+UNKNOWN_ARMS = alt.Color(
+    "arm:N", title="arm", scale=alt.Scale(range=list(PALETTE)), legend=alt.Legend(orient="right", direction="vertical")
+)
+
+
+def live_curve(experiment: Experiment, spec: Spec) -> alt.Chart:
+    """One line per arm, grid point and seed over the steps of training; its data are the named source "points".
+
+    The experiment's `live` names the series. It may name more: the field `x`, its title `x_title` and the Spec's
+    parameter `x_end` at which it ends; the field `y`, its title `y_title` and its `domain`; the `arms` in the legend's
+    order. Both axes are fixed, so that they do not jump while points come.
+    """
+    said = DEFAULTS | dict(experiment.live)
+    end = getattr(spec, said["x_end"], None)
+    x = alt.X(f"{said['x']}:Q", title=said["x_title"])
+    y = alt.Y(f"{said['y']}:Q", title=said["y_title"], scale=alt.Scale(domain=list(said["domain"]), nice=False))
+    tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("seed:O"), alt.Tooltip(f"{said['x']}:Q")]
+    tooltip += [alt.Tooltip(f"{name}:N") for name, item in spec.controls().items() if item.grid]
+    tooltip += [alt.Tooltip(f"{said['y']}:Q", format=".3f")]
+    chart = alt.Chart(alt.NamedData("points"), width="container", height=HEIGHT).encode(
+        x=x if end is None else x.scale(domain=[0, end], nice=False),
+        y=y,
+        color=arm_colour(said["arms"]) if said["arms"] else UNKNOWN_ARMS,
+        detail=["name:N", "seed:N"],
+        tooltip=tooltip,
+    )
+    return themed(chart.mark_line(strokeWidth=1.6, opacity=0.75, clip=True, point=alt.OverlayMarkDef(size=14)))
+
+
+def with_rows(experiment: Experiment, view: View) -> alt.Chart:
+    """The same chart with the View's rows in it."""
+    rows = Feed(view, experiment.live["series"]).everything()
+    return live_curve(experiment, view.spec).properties(data=alt.InlineData(values=rows, name="points"), width=WIDTH)
+
+
+def still_curve(experiment: Experiment, view: View) -> Still:
+    """The same chart as a picture."""
+    return still(with_rows(experiment, view))
