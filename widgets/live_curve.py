@@ -27,7 +27,10 @@ DEFAULTS: dict[str, Any] = {
 }
 # With a title: Vega lays a legend that has neither title nor entries out at infinity, and the plot with it.
 UNKNOWN_ARMS = alt.Color(
-    "arm:N", title="arm", scale=alt.Scale(range=list(PALETTE)), legend=alt.Legend(orient="right", direction="vertical")
+    "arm:N",
+    title="arm",
+    scale=alt.Scale(range=list(PALETTE)),
+    legend=alt.Legend(orient="right", direction="vertical", symbolType="stroke", symbolStrokeWidth=2.5, symbolSize=300),
 )
 
 

@@ -92,6 +92,10 @@ def test_a_person_finds_the_runs_again_after_a_reload(
 ) -> None:
     lab = start_lab(subshells=True)
     panel, chosen = drive(lab, page, write(lab.root), shoot)
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy as command").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert f"-p sparsity {chosen}" in page.evaluate("navigator.clipboard.readText()")
     lab.save(page)
     page.reload()
     lab.wait_for_kernel()
