@@ -95,7 +95,7 @@ def themed(chart: AnyChart) -> AnyChart:
         view=alt.ViewConfig(stroke=None),
         title=alt.TitleConfig(
             anchor="start",
-            frame="bounds",
+            frame="group",
             fontSize=16,
             fontWeight=600,
             color=INK,
@@ -129,8 +129,6 @@ def themed(chart: AnyChart) -> AnyChart:
             titleColor=INK,
             offset=6,
             columnPadding=16,
-            symbolStrokeWidth=2.5,
-            symbolSize=300,
         ),
         header=alt.HeaderConfig(labelFontSize=12, labelFontWeight=600, labelColor=INK),
     )
