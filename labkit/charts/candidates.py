@@ -48,7 +48,12 @@ def best_of_k(view: View) -> alt.LayerChart | alt.Chart:
             title="k: candidates searched, best initial loss taken",
             axis=alt.Axis(format="~s"),
         ),
-        color=alt.Color("where:N", title=None, sort=names, scale=alt.Scale(domain=names, range=list(PALETTE))),
+        color=alt.Color(
+            "where:N",
+            title=None,
+            scale=alt.Scale(domain=names, range=list(PALETTE)),
+            legend=alt.Legend(symbolType="stroke", symbolStrokeWidth=2.5, symbolOpacity=1),
+        ),
     )
     band = base.transform_filter("isValid(datum.low)").mark_area(opacity=0.12)
     line = base.mark_line(strokeWidth=2, point=True).encode(

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 
 from labkit.charts.differences import shown
-from labkit.charts.rows import NOTHING, artifacts, values
+from labkit.charts.rows import NOTHING, representative, values
 from labkit.charts.surfaces import ARMS, TIMES
 from labkit.charts.theme import WIDTH, arm, arm_colour, arm_dash, panel_title, themed, titled, waiting
 from labkit.verdicts import words
@@ -24,7 +24,8 @@ def profiles(view: View) -> alt.ConcatChart | alt.Chart:
     """The loss along a direction inside the mask and one outside it, for the sparse networks."""
     rows, said = [], NOTHING
     for name, when in product(ARMS[1:], TIMES):
-        for point, seed, arrays in artifacts(view, f"landscape-{name}-{when}"):
+        if found := representative(view, f"landscape-{name}-{when}"):
+            point, seed, arrays = found
             said = f"{words(shown(view, view.fields(point)))}, seed {seed}; filter-normalised directions"
             rows += [
                 {"arm": name, "when": when, "side": side, "at": float(a), "loss": float(loss)}
@@ -32,7 +33,6 @@ def profiles(view: View) -> alt.ConcatChart | alt.Chart:
                 for a, loss in zip(arrays["profile_axis"], arrays[f"profile_{side}"], strict=True)
                 if np.isfinite(loss)
             ]
-            break
     if not rows:
         return waiting("Inside and outside the mask", NOTHING)
     panels = [
@@ -51,7 +51,8 @@ def profiles(view: View) -> alt.ConcatChart | alt.Chart:
 def interpolation(view: View) -> alt.Chart:
     """The loss on the straight line from each initialisation (0) to the trained weights (1)."""
     rows, said = [], NOTHING
-    for point, seed, arrays in artifacts(view, "interpolation"):
+    if found := representative(view, "interpolation"):
+        point, seed, arrays = found
         said = f"{words(shown(view, view.fields(point)))}, seed {seed}"
         rows = [
             {"arm": name, "at": float(a), "loss": float(loss)}
@@ -59,7 +60,6 @@ def interpolation(view: View) -> alt.Chart:
             for a, loss in zip(arrays["axis"], arrays[name], strict=True)
             if np.isfinite(loss)
         ]
-        break
     if not rows:
         return waiting("From start to end in a straight line", NOTHING)
     chart = _line(rows, "", "share of the way from start (0) to end of training (1)").properties(

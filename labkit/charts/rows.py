@@ -73,6 +73,12 @@ def artifacts(view: View, key: str) -> Iterator[tuple[Spec, int, dict[str, np.nd
             yield point, seed, arrays
 
 
+def representative(view: View, key: str) -> tuple[Spec, int, dict[str, np.ndarray]] | None:
+    """The stored artifact of the grid point whose sparsity is nearest 0.9: sparse, and not yet in ruins."""
+    stored = artifacts(view, key)
+    return min(stored, key=lambda found: abs(grid_value(found[0], "sparsity") - 0.9), default=None)
+
+
 def grid_value(point: Spec, field: str) -> Any:
     """The one value that a grid field holds at a point, or a plain field's value."""
     held = getattr(point, field)

@@ -11,7 +11,7 @@ import contourpy
 import numpy as np
 
 from labkit.charts.differences import shown
-from labkit.charts.rows import NOTHING, artifacts, values
+from labkit.charts.rows import NOTHING, representative, values
 from labkit.charts.theme import INK, SCHEME, arm, panel_title, themed, titled, waiting
 from labkit.verdicts import words
 
@@ -73,9 +73,7 @@ def log_domain(losses: Sequence[np.ndarray]) -> tuple[float, float]:
 
 def landscapes(view: View) -> alt.VConcatChart | alt.Chart:
     """Planes around three networks of one replicate, before training (above) and after it (below)."""
-    stored = {
-        (name, when): next(artifacts(view, f"landscape-{name}-{when}"), None) for name, when in product(ARMS, TIMES)
-    }
+    stored = {(name, when): representative(view, f"landscape-{name}-{when}") for name, when in product(ARMS, TIMES)}
     rows, said = [], NOTHING
     for when in TIMES:
         here = {name: stored[name, when] for name in ARMS if stored[name, when] is not None}
@@ -101,7 +99,7 @@ def landscapes(view: View) -> alt.VConcatChart | alt.Chart:
 
 def path(view: View) -> alt.VConcatChart | alt.Chart:
     """The training path of three networks on its principal components, over the loss around the trained weights."""
-    stored = {name: next(artifacts(view, f"path-{name}"), None) for name in ARMS}
+    stored = {name: representative(view, f"path-{name}") for name in ARMS}
     here = {name: found for name, found in stored.items() if found is not None}
     domain = log_domain([arrays["loss"] for _, _, arrays in here.values()])
     panels, said = [], NOTHING

@@ -10,7 +10,6 @@ from torch import Tensor
 from labkit.population import Params
 from labkit.sparsity.streams import stream
 
-
 BLOCK = 256  # candidates drawn from one generator: a generator for each would cost more than its numbers
 
 
@@ -35,13 +34,15 @@ def draw_nodes(
     """
     blocks = sorted({candidate // BLOCK for candidate in candidates})
     place = {block: at * BLOCK for at, block in enumerate(blocks)}
-    rows = torch.tensor([place[c // BLOCK] + c % BLOCK for c in candidates], device=device)
+    rows = torch.tensor([place[candidate // BLOCK] + candidate % BLOCK for candidate in candidates])
     generators = [stream(seed, "nodes", block) for block in blocks]
     drawn = []
     for nodes, count in zip(hidden, kept_counts(hidden, sparsity), strict=True):
-        keys = torch.cat([torch.empty(BLOCK, nodes, dtype=torch.int32).random_(generator=g) for g in generators])
+        keys = torch.cat([torch.empty(BLOCK, nodes, dtype=torch.int32).random_(generator=g) for g in generators])[rows]
+        if torch.device(device).type == "cuda":
+            keys = keys.pin_memory()  # so that the next candidates are drawn while the device works on these
         # stable: where two of the 31-bit keys of a row are equal, every device keeps the same node first
-        order = keys.to(device)[rows].argsort(dim=1, stable=True)
+        order = keys.to(device, non_blocking=True).argsort(dim=1, stable=True)
         drawn.append(order[:, :count].sort(1).values)
     return drawn
 
