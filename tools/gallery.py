@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -66,11 +67,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--preset", default="quick")
     parser.add_argument("--store", help="a store that may hold the runs already")
     given = parser.parse_args(arguments)
-    store = ["--store", given.store] if given.store else []
+    if given.store:  # not as a parameter, which would put a folder of this machine into the copy
+        os.environ["LABKIT_STORE"] = given.store
     for key in given.experiments or experiments.names():
         with tempfile.TemporaryDirectory() as folder:
             executed = Path(folder) / f"{experiments.get(key).notebook}.ipynb"
-            code = cli.main(["run", key, "--preset", given.preset, *store, "-o", str(executed)])
+            code = cli.main(["run", key, "--preset", given.preset, "-o", str(executed)])
             if code:
                 return code
             for path in keep(executed, GALLERY):

@@ -59,6 +59,7 @@ BAD = {
     "too few labels": ({"x": X, "y": Y[:-1]}, "one label for each image"),
     "labels of two axes": ({"x": X, "y": Y[:, None]}, "one label for each image"),
     "negative label": ({"x": X, "y": Y - 1}, "labels 0 to k - 1"),
+    "negative label beside names": ({"x": X, "y": Y - 1, "classes": ["a", "b"]}, "labels 0 to 1"),
     "a gap": ({"x": X, "y": Y * 2}, "labels 0 to k - 1"),
     "stray label": ({"x": X, "y": Y, "classes": ["a", "b"]}, "labels 0 to 1"),
     "float labels": ({"x": X, "y": Y * 1.0}, "whole numbers"),

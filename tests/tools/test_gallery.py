@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import os
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
@@ -54,10 +55,10 @@ def test_each_notebook_is_run_and_a_failure_stops(tmp_path, monkeypatch, capsys)
         return 3 if arguments[1] == "01" else 0
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LABKIT_STORE", "")  # put back afterwards
     monkeypatch.setattr(gallery.cli, "main", run)
     assert gallery.main(["--preset", "full", "--store", "kept"]) == 3
-    assert [arguments[:6] for arguments in ran] == [
-        ["run", key, "--preset", "full", "--store", "kept"] for key in ("00", "01")
-    ]
+    assert [arguments[:5] for arguments in ran] == [["run", key, "--preset", "full", "-o"] for key in ("00", "01")]
+    assert os.environ["LABKIT_STORE"] == "kept"
     assert sorted(path.name for path in (tmp_path / "docs" / "executed").iterdir()) == ["00_tour", "00_tour.ipynb"]
     assert "00_tour.ipynb" in capsys.readouterr().out
