@@ -43,7 +43,8 @@ class Recipe:
 
 
 Learned = dict[str, Tensor]
-"""selection_accuracy and selection_loss [looks, M], test_accuracy and test_loss [M], on the CPU."""
+"""selection_accuracy and selection_loss [looks, M], test_accuracy and test_loss [M], on the CPU; captured [M] says
+whether steps were replayed from a CUDA graph."""
 
 
 def learn(
@@ -88,6 +89,7 @@ def learn(
         "selection_loss": looks[:, 1].contiguous(),
         "test_accuracy": final.accuracy.cpu(),
         "test_loss": final.loss.cpu(),
+        "captured": torch.full((trainer.count,), trainer.captured),
     }
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from labkit import charts
+from labkit.charts.accuracy import test_words as words_of_the_test_set
 from labkit.charts.candidates import best_of_k
 from labkit.charts.surfaces import contours, log_domain
 from labkit.data import load, split
@@ -127,3 +128,9 @@ def test_a_logarithmic_range_spans_two_decades_at_most():
     assert log_domain([np.array([[1.0, 1e9]])]) == (1.0, 100.0)
     assert log_domain([np.array([[2.0, 3.0]]), np.array([[np.inf, 1.0]])]) == (1.0, 3.0)
     assert log_domain([]) == (0.1, 1.0)
+
+
+def test_the_test_sets_own_standard_error_is_told():
+    """privacy.md 25: 0.009 at 1,500 images."""
+    rows = [{"test_accuracy": 0.85, "test_images": 1500}]
+    assert "1,500 images has a standard error of 0.009" in words_of_the_test_set(rows)

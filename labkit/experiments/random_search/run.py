@@ -127,10 +127,10 @@ def run(point: RandomSearchSpec, seed: int, resources: Resources) -> Iterator[Ev
     parameters = r.space.parameters()
     which_scores = scores[torch.tensor(which)]
     for arm, members in arms.items():
-        yield arm_result(arm, first, members, which_scores[members], threshold, r.recipe.looks(), parameters)
+        yield arm_result(r, arm, first, members, which_scores[members], threshold, parameters)
     initial = evaluate(r.arch, r.parent, r.data.selection.x, r.data.selection.y).loss.cpu()
     full = sum(tensor[0].numel() for tensor in r.parent.values())
-    yield arm_result("dense", dense, slice(0, 1), initial, threshold, r.recipe.looks(), full)
+    yield arm_result(r, "dense", dense, slice(0, 1), initial, threshold, full)
 
 
 def score_all(r: Replicate) -> Generator[Event, None, Tensor]:
@@ -183,10 +183,10 @@ def candidate_table(
 
 
 def arm_result(
-    arm: str, learned: Learned, members: slice, initial: Tensor, threshold: float, looks: list[int], parameters: int
+    r: Replicate, arm: str, learned: Learned, members: slice, initial: Tensor, threshold: float, parameters: int
 ) -> Result:
     """The stored numbers of one arm: means over its members."""
-    steps, censored = steps_to(threshold, learned["selection_accuracy"][:, members], looks)
+    steps, censored = steps_to(threshold, learned["selection_accuracy"][:, members], r.recipe.looks())
     return Result(
         arm,
         {
@@ -198,5 +198,7 @@ def arm_result(
             "censored": float(censored.float().mean()),
             "parameters": parameters,
             "trained": int(steps.shape[0]),
+            "test_images": len(r.data.test),
+            "captured": bool(learned["captured"][members].all()),
         },
     )
