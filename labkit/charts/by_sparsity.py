@@ -1,4 +1,4 @@
-"""One value of each arm against sparsity: lines with bands; at a single sparsity, a dot for each seed instead."""
+"""One value of each arm against sparsity: lines with bands; at few sparsities, a dot for each seed instead."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import altair as alt
 
-from labkit.charts.rows import Row, kept, padded, summarise, values
-from labkit.charts.theme import INK, WIDTH, arm, arm_colour, arm_dash, in_order
+from labkit.charts.rows import Row, kept, padded, percent, summarise, values
+from labkit.charts.theme import INK, WIDTH, arm, arm_colour, arm_dash, in_order, panel_title
 
 LABELS = "format(100 * (1 - datum.value), '.4~g') + ' %'"
+FEW = 3  # sparsities up to which dots say more than lines: bands between two or three points only hide each other
 
 
 def sparsity_x(sparsities: Iterable[float], what: str) -> alt.X:
@@ -38,8 +39,8 @@ def by_sparsity(
     scale: alt.Scale | None = None,
     width: int = WIDTH,
     height: int = 300,
-) -> alt.LayerChart:
-    """The layers of a chart of one value of each arm, mean over seeds with a 95 % t band.
+) -> alt.LayerChart | alt.VConcatChart:
+    """A chart of one value of each arm, mean over seeds with its 95 % t interval: a band, or a bar among dots.
 
     Args:
         rows: one per seed, arm and sparsity; those without the value are left out.
@@ -53,13 +54,19 @@ def by_sparsity(
     summary = [entry | {"kept": kept(entry["sparsity"])} for entry in summarise(rows, ("sparsity", "arm"), value)]
     place = in_order(entry["arm"] for entry in summary).index  # later arms are drawn over earlier ones, dashes on lines
     summary.sort(key=lambda entry: place(entry["arm"]))
-    single = len({row["sparsity"] for row in rows}) == 1
+    sparsities = sorted({row["sparsity"] for row in rows})
+    few = 0 < len(sparsities) <= FEW
     if scale is None:
         drawn = [entry[end] for entry in summary for end in ("mean", "low", "high") if end in entry]
-        scale = fitting(drawn + [row[value] for row in rows] if single else drawn)
-    if single:
-        return _dots(rows, summary, value, title, number, scale, width)
-    return _lines(summary, sparsity_x((row["sparsity"] for row in rows), what), title, number, scale, width, height)
+        scale = fitting(drawn + [row[value] for row in rows] if few else drawn)
+    if not few:
+        return _lines(summary, sparsity_x(sparsities, what), title, number, scale, width, height)
+    panels = []
+    for sparsity in sparsities:
+        here, its = ([row for row in table if row["sparsity"] == sparsity] for table in (rows, summary))
+        panel = _dots(here, its, value, title if sparsity == sparsities[-1] else None, number, scale, width)
+        panels.append(panel.properties(title=panel_title(f"sparsity {percent(sparsity)}: {what}")))
+    return alt.vconcat(*panels, spacing=12)
 
 
 def fitting(numbers: Sequence[float]) -> alt.Scale:
@@ -88,7 +95,7 @@ def _dots(
     rows: Sequence[Row],
     summary: Sequence[Row],
     value: str,
-    title: str,
+    title: str | None,
     number: str,
     scale: alt.Scale,
     width: int,
@@ -100,7 +107,7 @@ def _dots(
 
     def named(entries: Sequence[Row]) -> alt.Chart:
         data = values([dict(entry) | {"words": arm(entry["arm"]).words} for entry in entries])
-        return alt.Chart(data, width=width - 130, height=alt.Step(40)).encode(y=y, color=colour)
+        return alt.Chart(data, width=width - 130, height=alt.Step(28)).encode(y=y, color=colour)
 
     def x(field: str) -> alt.X:
         return alt.X(f"{field}:Q", title=title, scale=scale, axis=alt.Axis(format=number, tickCount=6))

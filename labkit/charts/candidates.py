@@ -8,7 +8,7 @@ import altair as alt
 import numpy as np
 
 from labkit.charts.differences import shown
-from labkit.charts.rows import NOTHING, artifacts, padded, summarise, values
+from labkit.charts.rows import NOTHING, artifacts, band_words, padded, summarise, values
 from labkit.charts.theme import PALETTE, SOFT, WIDTH, panel_title, themed, titled, waiting
 from labkit.stats import rank_correlation, reliability
 from labkit.verdicts import words
@@ -61,13 +61,10 @@ def best_of_k(view: View) -> alt.LayerChart | alt.Chart:
     )
     zone = alt.Chart(values([{"from": -margin, "to": margin}])).mark_rect(color="#000000", opacity=0.06)
     zero = alt.Chart(values([{"at": 0}])).mark_rule(color=SOFT, strokeDash=[5, 4]).encode(y="at:Q")
-    seeds = len({row["seed"] for row in rows})
     text = titled(
         "Does a longer search help?",
-        f"mean of {seeds} seeds, band: 95 % t interval over seeds; dashed: a candidate drawn blindly"
-        if rows
-        else NOTHING,
-        f"grey zone: the margin of {margin:g}",
+        band_words(rows, ("where", "k")),
+        f"dashed: a candidate drawn blindly; grey zone: the margin of {margin:g}",
     )
     layers = [
         zone.encode(y=alt.Y("from:Q", scale=scale, title=title), y2="to:Q"),
@@ -110,7 +107,7 @@ def _scatter(where: str, found: list[tuple[int, dict]]) -> alt.Chart:
     ]
     x = alt.X("initial_loss:Q", title="loss before training", scale=alt.Scale(zero=False, nice=True))
     y = alt.Y("test_accuracy:Q", title="test accuracy", scale=alt.Scale(zero=False, nice=True))
-    colour = alt.Color("seed:N", scale=alt.Scale(scheme="tableau10"), legend=None)
+    colour = alt.Color("seed:N", scale=alt.Scale(range=list(PALETTE)), legend=None)
     dots = alt.Chart(values(rows), width=WIDTH // 2 - 40, height=200).mark_circle(size=22, opacity=0.55)
     return dots.encode(x=x, y=y, color=colour).properties(title=panel_title(f"{where}: {rho_words(found)}"))
 

@@ -2,35 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import altair as alt
 
 from labkit.charts.by_sparsity import by_sparsity
 from labkit.charts.differences import shown
-from labkit.charts.rows import NOTHING, band_words, largest_budget, padded, space_words, summarise, values
-from labkit.charts.theme import WIDTH, arm_colour, arm_dash, in_order, panel_title, themed, titled, waiting
+from labkit.charts.rows import (
+    NOTHING,
+    Row,
+    band_words,
+    largest_budget,
+    padded,
+    percent,
+    space_words,
+    summarise,
+    values,
+)
+from labkit.charts.theme import INK, WIDTH, arm_colour, arm_dash, in_order, panel_title, themed, titled, waiting
 from labkit.verdicts import words
 
 if TYPE_CHECKING:
     from labkit.runs.view import View
 
 
-def steps_to_threshold(view: View) -> alt.LayerChart | alt.Chart:
-    """Steps until 98 % of the dense parent's final selection accuracy, restricted at the last step."""
+def steps_to_threshold(view: View) -> alt.VConcatChart | alt.Chart:
+    """Steps until 98 % of the dense parent's final selection accuracy, restricted at the last step, and the share of
+    networks that never get there, which count as arriving at that step."""
     rows, budget = largest_budget(view.results())
     if not rows:
         return waiting("Does it learn faster?", NOTHING)
-    chart = by_sparsity(
-        rows, "steps_to_threshold", space_words(view), "steps to the threshold (restricted mean)", number=",~f"
-    )
+    what = space_words(view)
+    steps = by_sparsity(rows, "steps_to_threshold", what, "steps to the threshold (restricted mean)", number=",~f")
+    chart = alt.vconcat(steps, _never(rows), spacing=22)
     text = titled(
         "Does it learn faster?",
         band_words(rows),
         "threshold: 98 % of the dense parent's final selection accuracy",
+        "a network that never arrives counts with the last step",
         budget,
     )
     return themed(chart.properties(title=text))
+
+
+def _never(rows: Sequence[Row]) -> alt.Chart:
+    """The share of networks that never arrive, as numbers: an interval of a share that is often 0 or 1 means little."""
+    cells = [
+        {
+            "sparsity": percent(entry["sparsity"]),
+            "arm": entry["arm"],
+            "never": entry["mean"],
+            "text": percent(round(entry["mean"], 2)),
+        }
+        for entry in summarise(rows, ("sparsity", "arm"), "censored")
+    ]
+    columns = [percent(sparsity) for sparsity in sorted({row["sparsity"] for row in rows})]
+    names = in_order(row["arm"] for row in rows)
+    table = alt.Chart(values(cells), width=WIDTH - 130, height=alt.Step(20)).mark_text(fontSize=12, color=INK)
+    table = table.encode(
+        x=alt.X("sparsity:N", sort=columns, title="sparsity", axis=alt.Axis(labelAngle=0, grid=False, domain=False)),
+        y=alt.Y("arm:N", sort=names, title=None, axis=alt.Axis(labelFontSize=12, labelColor=INK)),
+        text="text:N",
+    )
+    return table.properties(title=panel_title("share of networks that never arrive"))
 
 
 def training_curves(view: View) -> alt.ConcatChart | alt.Chart:
@@ -39,7 +74,7 @@ def training_curves(view: View) -> alt.ConcatChart | alt.Chart:
     if not rows:
         return waiting("Learning curves", NOTHING)
     summary = summarise(rows, ("where", "arm", "step"), "selection_accuracy")
-    domain = padded([entry["mean"] for entry in summary])
+    domain = padded([entry[end] for entry in summary for end in ("mean", "low", "high") if end in entry])
     places = list(dict.fromkeys(row["where"] for row in rows))
     arms = in_order(row["arm"] for row in rows)
     panels = []

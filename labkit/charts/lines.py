@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -35,14 +36,12 @@ def profiles(view: View) -> alt.ConcatChart | alt.Chart:
             ]
     if not rows:
         return waiting("Inside and outside the mask", NOTHING)
-    panels = [
-        _line(
-            [r for r in rows if (r["when"], r["side"]) == (when, side)],
-            f"{when} training: {SIDES[side]}",
-            "step along the direction",
-        )
-        for when, side in product(TIMES, SIDES)
-    ]
+    panels = []
+    for when, side in product(TIMES, SIDES):
+        both = [r for r in rows if r["when"] == when]  # one scale for both sides, or a flat side looks as steep
+        here = [r for r in both if r["side"] == side]
+        title = f"{when} training: {SIDES[side]}"
+        panels.append(_line(here, title, "step along the direction", [r["loss"] for r in both]))
     return themed(
         alt.concat(*panels, columns=2, spacing=20).properties(title=titled("Inside and outside the mask", said))
     )
@@ -68,12 +67,14 @@ def interpolation(view: View) -> alt.Chart:
     return themed(chart.properties(title=titled("From start to end in a straight line", said)))
 
 
-def _line(rows: list[dict], title: str, along: str) -> alt.Chart:
+def _line(rows: list[dict], title: str, along: str, losses: Sequence[float] = ()) -> alt.Chart:
+    """One panel; its loss axis spans `losses`, or what is drawn."""
     arms = [name for name in ARMS if any(row["arm"] == name for row in rows)]
     base = alt.Chart(values(rows), width=WIDTH // 2 - 40, height=170).mark_line(strokeWidth=2)
+    scale = alt.Scale(type="log", nice=False, domain=[min(losses), max(losses)] if losses else alt.Undefined)
     chart = base.encode(
         x=alt.X("at:Q", title=along, scale=alt.Scale(nice=False)),
-        y=alt.Y("loss:Q", title="training loss", scale=alt.Scale(type="log", nice=False)),
+        y=alt.Y("loss:Q", title="training loss", scale=scale),
         color=arm_colour(arms),
         strokeDash=arm_dash(arms),
     )

@@ -57,9 +57,9 @@ def seeds_words(rows: Iterable[Row], by: Sequence[str] = ("sparsity", "arm")) ->
 
 
 def band_words(rows: Iterable[Row], by: Sequence[str] = ("sparsity", "arm")) -> str:
-    """`seeds_words` and, where there is more than one seed, what the band is."""
+    """`seeds_words` and, where there is more than one seed, what the band or bar is."""
     words = seeds_words(rows, by)
-    return words if words == NOTHING or words == "1 seed" else f"mean of {words}, band: 95 % t interval over seeds"
+    return words if words in (NOTHING, "1 seed") else f"mean of {words}; band or bar: 95 % t interval over seeds"
 
 
 def artifacts(view: View, key: str) -> Iterator[tuple[Spec, int, dict[str, np.ndarray]]]:

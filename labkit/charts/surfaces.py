@@ -18,7 +18,8 @@ from labkit.verdicts import words
 if TYPE_CHECKING:
     from labkit.runs.view import View
 
-ARMS, TIMES, SIDE, LINES = ("dense", "found", "first"), ("before", "after"), 175, 8
+ARMS, TIMES, SIDE, LINES = ("dense", "found", "first"), ("before", "after"), 160, 8
+LEGEND = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)]  # losses worth a tick
 
 
 def surface(
@@ -26,12 +27,13 @@ def surface(
 ) -> alt.LayerChart:
     """One heat map [h, g] over axes x [g] and y [h] with contour lines; colours span `domain` on a log scale."""
     half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2
+    over_x, over_y = 1.05 * half_x, 1.05 * half_y  # cells overlap a little, or the page shines through between them
     cells = [
         {
-            "x": float(a - half_x),
-            "x2": float(a + half_x),
-            "y": float(b - half_y),
-            "y2": float(b + half_y),
+            "x": float(a - over_x),
+            "x2": float(a + over_x),
+            "y": float(b - over_y),
+            "y2": float(b + over_y),
             "loss": float(loss[i, j]),
         }
         for (i, b), (j, a) in product(enumerate(y), enumerate(x))
@@ -40,13 +42,14 @@ def surface(
     edges = [float(x[0] - half_x), float(x[-1] + half_x)], [float(y[0] - half_y), float(y[-1] + half_y)]
     scale_x, scale_y = (alt.Scale(domain=edge, nice=False, zero=False) for edge in edges)
     shades = alt.Scale(type="log", scheme=SCHEME, domain=list(domain), clamp=True)
-    colour = alt.Color("loss:Q", scale=shades, title="loss")
-    stroke = alt.Stroke("loss:Q", scale=shades, title="loss")  # else the page shines through between the cells
+    ticks = [level for level in LEGEND if domain[0] <= level <= domain[1]]
+    legend = alt.Legend(type="gradient", gradientLength=300, orient="top", values=ticks, format="~g")
+    colour = alt.Color("loss:Q", scale=shades, title="loss", legend=legend)
     axis = alt.Axis(grid=False, tickCount=4)
-    base = alt.Chart(values(cells), width=SIDE, height=SIDE).mark_rect()
+    base = alt.Chart(values(cells), width=SIDE, height=SIDE).mark_rect(clip=True)
     heat = base.encode(
         x=alt.X("x:Q", title=titles[0], scale=scale_x, axis=axis), x2="x2:Q",
-        y=alt.Y("y:Q", title=titles[1], scale=scale_y, axis=axis), y2="y2:Q", color=colour, stroke=stroke,
+        y=alt.Y("y:Q", title=titles[1], scale=scale_y, axis=axis), y2="y2:Q", color=colour,
     )  # fmt: skip
     lines = alt.Chart(values(contours(loss, x, y, domain))).mark_line(color="white", strokeWidth=0.7, opacity=0.75)
     lines = lines.encode(x=alt.X("x:Q", scale=scale_x), y=alt.Y("y:Q", scale=scale_y), detail="line:N", order="place:O")
@@ -75,9 +78,9 @@ def landscapes(view: View) -> alt.VConcatChart | alt.Chart:
     """Planes around three networks of one replicate, before training (above) and after it (below)."""
     stored = {(name, when): representative(view, f"landscape-{name}-{when}") for name, when in product(ARMS, TIMES)}
     rows, said = [], NOTHING
+    domain = log_domain([found[2]["loss"] for found in stored.values() if found is not None])
     for when in TIMES:
         here = {name: stored[name, when] for name in ARMS if stored[name, when] is not None}
-        domain = log_domain([arrays["loss"] for _, _, arrays in here.values()])
         panels = []
         for name, (point, seed, arrays) in here.items():
             panels.append(
@@ -87,7 +90,7 @@ def landscapes(view: View) -> alt.VConcatChart | alt.Chart:
                     arrays["axis"],
                     domain,
                     ("direction 1", "direction 2"),
-                    f"{arm(name).words}, {when} training",
+                    f"{arm(name).words}, {when}",
                 )
             )
             where, radius = words(shown(view, view.fields(point))), float(arrays["radius"])
@@ -111,7 +114,7 @@ def path(view: View) -> alt.VConcatChart | alt.Chart:
             for (a, b), s in zip(arrays["coordinates"], arrays["steps"], strict=True)
         ]
         line = alt.Chart(values(way)).mark_line(
-            color=arm(name).colour, strokeWidth=2, point=alt.OverlayMarkDef(size=28, color=INK)
+            color="white", strokeWidth=2, point=alt.OverlayMarkDef(size=30, fill="white", stroke=INK)
         )
         panels.append(
             alt.layer(*drawn.layer, line.encode(x="x:Q", y="y:Q", order="step:Q")).properties(
@@ -119,7 +122,7 @@ def path(view: View) -> alt.VConcatChart | alt.Chart:
             )
         )
         where = words(shown(view, view.fields(point)))
-        said = f"{where}, seed {seed}; the end is at (0, 0); shares are of the squared distance to it"
+        said = f"{where}, seed {seed}; the path ends at (0, 0); percentages: shares of the squared distance to the end"
     return _stack([alt.hconcat(*panels, spacing=14)] if panels else [], "The way that training took", said)
 
 
