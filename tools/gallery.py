@@ -1,6 +1,6 @@
 """Execute the notebooks and keep copies with pictures for readers on GitHub: `make gallery`.
 
-Each copy is docs/executed/NAME.ipynb without widgets; its pictures lie beside it as docs/executed/NAME/HEADING.png.
+Each copy is docs/executed/NAME.ipynb without widgets; its pictures lie beside it as docs/executed/NAME/FIGURE.png.
 Runs that the store already holds are not run again.
 """
 
@@ -20,6 +20,7 @@ from labkit import cli, experiments
 from tools.executed import headings, static
 
 GALLERY = Path("docs/executed")
+FIGURE = re.compile(r"""\.figure\(\s*["'](\w+)["']""")
 
 
 def keep(executed: Path, gallery: Path) -> list[Path]:
@@ -46,18 +47,21 @@ def keep(executed: Path, gallery: Path) -> list[Path]:
 
 
 def pictures(notebook: NotebookNode) -> dict[str, bytes]:
-    """The PNG pictures of an executed notebook, named after the heading above them: `the-verdict`, `the-verdict-2`."""
+    """The PNG pictures of an executed notebook, by the figure that the cell asks for, else by the heading above it;
+    a second one of the same name becomes `name-2`."""
     found: dict[str, bytes] = {}
     heading = "picture"
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             heading = next(reversed(headings(cell.source)), heading)
-        for output in cell.get("outputs", []):
-            packed = output.get("data", {}).get("image/png")
-            if packed:
-                slug = re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-") or "picture"
-                count = sum(re.fullmatch(rf"{slug}(-\d+)?", name) is not None for name in found)
-                found[f"{slug}-{count + 1}" if count else slug] = base64.b64decode(packed)
+        asked = FIGURE.search(cell.source)
+        name = asked[1] if asked else re.sub(r"[^a-z0-9]+", "-", heading.lower()).strip("-")
+        packed = [
+            output.data["image/png"] for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+        ]
+        for content in packed:
+            count = sum(re.fullmatch(rf"{name}(-\d+)?", other) is not None for other in found)
+            found[f"{name}-{count + 1}" if count else name] = base64.b64decode(content)
     return found
 
 

@@ -93,6 +93,15 @@ def test_executed_again_it_says_the_same_from_the_store(executed):
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+def test_executed_again_it_draws_the_same_pictures_from_the_store(executed, monkeypatch):
+    monkeypatch.setenv("LABKIT_STORE", str(executed.store))
+    again = executed.path.with_name("again.ipynb")
+    assert cli.main(["run", executed.path.stem[:2], "-o", str(again)]) == 0
+    first, second = (gallery.pictures(static(nbformat.read(path, as_version=4))) for path in (executed.path, again))
+    assert [name for name in first if first[name] != second.get(name)] == []
+    assert first.keys() == second.keys()
+
+
 def test_a_text_that_changed_would_be_noticed(executed):
     changed = executed.notebook
     printed = [output for output in outputs(changed) if output.get("name") == "stdout"]

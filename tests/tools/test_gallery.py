@@ -19,17 +19,19 @@ NOTEBOOK = new_notebook(
         new_markdown_cell("## The verdicts (1)"),
         new_code_cell("a()", outputs=[picture(b"1"), picture(b"2")]),
         new_code_cell("b()", outputs=[picture(b"3")]),
+        new_code_cell('panel.figure("best_of_k")', outputs=[picture(b"4")]),
     ],
     metadata={"widgets": {}},
 )
 
 
-def test_pictures_are_named_after_the_heading_above():
+def test_pictures_are_named_after_their_figure_or_the_heading_above():
     assert gallery.pictures(NOTEBOOK) == {
         "picture": b"0",
         "the-verdicts-1": b"1",
         "the-verdicts-1-2": b"2",
         "the-verdicts-1-3": b"3",
+        "best_of_k": b"4",
     }
 
 
