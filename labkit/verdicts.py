@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from labkit.stats import LOOKS, Verdict, judge_family
+from labkit.stats import LOOKS, Verdict, judge_family, verdict
+from labkit.stats.verdict import UNDECIDED
 
 if TYPE_CHECKING:
     from labkit.runs.view import View
@@ -35,11 +36,12 @@ class Comparison:
 def comparisons(view: View, pairs: Sequence[tuple[str, str]] = PAIRS, value: str = "test_accuracy") -> list[Comparison]:
     """Every pair of arms at every possible grid point, as one family (privacy.md 23 to 25).
 
+    A grid point is judged once all its planned seeds are finished, never on the way there.
     Replicates that were run under different planned numbers of seeds have been looked at on the way: then the error
     is shared by four looks. The margin is the Spec's.
     """
     rows = view.results()
-    cells = []
+    cells, finished = [], []
     for point, _, statuses in view.points:
         if view.experiment.impossible(point):
             continue
@@ -48,9 +50,20 @@ def comparisons(view: View, pairs: Sequence[tuple[str, str]] = PAIRS, value: str
         for one, other in pairs:
             paired = [(here.get((seed, one)), here.get((seed, other))) for seed in sorted(statuses)]
             cells.append((fields, one, other, tuple(a - b for a, b in paired if a is not None and b is not None)))
-    looks = 1 if len(view.planned_seeds()) <= 1 else len(LOOKS)
-    judged = judge_family({str(i): cell[3] for i, cell in enumerate(cells)}, view.spec.margin, looks)
-    return [Comparison(*cell, judged[str(i)]) for i, cell in enumerate(cells)]
+            finished.append(all(status == "finished" for status in statuses.values()))
+    margin, looks = view.spec.margin, 1 if len(view.planned_seeds()) <= 1 else len(LOOKS)
+    family = {str(i): cell[3] if done else () for i, (cell, done) in enumerate(zip(cells, finished, strict=True))}
+    judged = judge_family(family, margin, looks)
+    return [
+        Comparison(*cell, judged[str(i)] if done else _early(cell[3], margin, looks, view.spec.seeds))
+        for i, (cell, done) in enumerate(zip(cells, finished, strict=True))
+    ]
+
+
+def _early(differences: Sequence[float], margin: float, looks: int, planned: int) -> Verdict:
+    """What is known before all planned seeds are finished: numbers, and no verdict (privacy.md 24)."""
+    known = verdict(differences, margin, looks=looks)
+    return replace(known, word=UNDECIDED, p_value=None, text=f"undecided: {known.n} of {planned} seeds are finished")
 
 
 def words(fields: dict[str, Any]) -> str:

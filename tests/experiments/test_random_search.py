@@ -199,6 +199,15 @@ def test_seeds_added_after_a_look_share_the_error_of_four_looks(view, monkeypatc
     assert (alone.verdict.level, among.verdict.level) == (0.95, 0.9875)
 
 
+def test_nothing_is_judged_before_all_planned_seeds_are_finished(view):
+    more = View(view.store, EXPERIMENT, spec(sparsity="0.5,0.99", landscape_size=0, seeds=10), view.fingerprint)
+    assert not more.complete
+    for comparison in comparisons(more):
+        assert comparison.verdict.word == "undecided"
+        assert comparison.verdict.text == "undecided: 5 of 10 seeds are finished"
+        assert comparison.verdict.n == 5
+
+
 def test_claims_of_a_modified_spec_are_invariants_only(view):
     made = claims(view)
     assert len(made) == 3
