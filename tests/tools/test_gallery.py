@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import base64
+import copy
+import io
 import os
 
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from tools import gallery
 
@@ -35,17 +38,38 @@ def test_pictures_are_named_after_their_figure_or_the_heading_above():
     }
 
 
-def test_a_copy_and_its_pictures_and_nothing_old(tmp_path):
+def drawn(colours: int) -> bytes:
+    """A picture of so many shades of grey, a stripe of each, on a transparent ground."""
+    picture = Image.new("RGBA", (2 * colours, 40))
+    for x in range(colours):
+        picture.paste((x % 256, x // 256, 0, 255), (2 * x, 0, 2 * x + 2, 20))
+    packed = io.BytesIO()
+    picture.save(packed, "PNG")
+    return packed.getvalue()
+
+
+def test_fewer_colours_by_hand():
+    with Image.open(io.BytesIO(gallery.fewer_colours(drawn(3)))) as small:
+        assert small.mode == "P"
+        shown = small.convert("RGB")
+    assert [shown.getpixel((2 * x, 0)) for x in range(3)] == [(0, 0, 0), (1, 0, 0), (2, 0, 0)]
+    assert shown.getpixel((0, 30)) == (255, 255, 255)
+    with Image.open(io.BytesIO(gallery.fewer_colours(drawn(600)))) as small:
+        assert len(small.getcolors()) <= 256
+
+
+def test_a_copy_for_readers(tmp_path):
+    notebook = copy.deepcopy(NOTEBOOK)
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.data["image/png"] = base64.b64encode(drawn(600)).decode()
     executed, folder = tmp_path / "01_case.ipynb", tmp_path / "gallery"
-    nbformat.write(NOTEBOOK, executed)
-    (folder / "01_case").mkdir(parents=True)
-    (folder / "01_case" / "gone.png").write_bytes(b"old")
-    written = gallery.keep(executed, folder)
-    assert sorted(path.name for path in (folder / "01_case").iterdir()) == sorted(path.name for path in written[1:])
-    assert (folder / "01_case" / "the-verdicts-1.png").read_bytes() == b"1"
-    copy = nbformat.read(folder / "01_case.ipynb", as_version=4)
-    assert "widgets" not in copy.metadata
-    assert copy.cells[2].outputs[0].metadata["image/png"]["alt"] == "The verdicts (1)"
+    nbformat.write(notebook, executed)
+    kept = nbformat.read(gallery.keep(executed, folder), as_version=4)
+    assert [path.name for path in folder.iterdir()] == ["01_case.ipynb"]
+    assert "widgets" not in kept.metadata
+    assert kept.cells[2].outputs[0].metadata["image/png"]["alt"] == "The verdicts (1)"
+    assert set(gallery.pictures(kept).values()) == {gallery.fewer_colours(drawn(600))}
 
 
 def test_each_notebook_is_run_and_a_failure_stops(tmp_path, monkeypatch, capsys):
@@ -53,7 +77,7 @@ def test_each_notebook_is_run_and_a_failure_stops(tmp_path, monkeypatch, capsys)
 
     def run(arguments: list[str]) -> int:
         ran.append(arguments)
-        nbformat.write(NOTEBOOK, arguments[arguments.index("-o") + 1])
+        nbformat.write(new_notebook(), arguments[arguments.index("-o") + 1])
         return 3 if arguments[1] == "01" else 0
 
     monkeypatch.chdir(tmp_path)
@@ -62,5 +86,5 @@ def test_each_notebook_is_run_and_a_failure_stops(tmp_path, monkeypatch, capsys)
     assert gallery.main(["--preset", "full", "--store", "kept"]) == 3
     assert [arguments[:5] for arguments in ran] == [["run", key, "--preset", "full", "-o"] for key in ("00", "01")]
     assert os.environ["LABKIT_STORE"] == "kept"
-    assert sorted(path.name for path in (tmp_path / "docs" / "executed").iterdir()) == ["00_tour", "00_tour.ipynb"]
+    assert sorted(path.name for path in (tmp_path / "docs" / "executed").iterdir()) == ["00_tour.ipynb"]
     assert "00_tour.ipynb" in capsys.readouterr().out
