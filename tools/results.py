@@ -13,6 +13,7 @@ from labkit.charts import png, verdict_rows
 from labkit.errors import LabError
 from labkit.runs import Store, View, store_path
 from labkit.runs.inputs import fingerprint
+from tools.gallery import fewer_colours
 
 HEADINGS = {
     "where": "grid point", "pair": "comparison", "mean": "difference", "interval": "95 % t interval", "n": "seeds",
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     if args.figures:
         args.figures.mkdir(parents=True, exist_ok=True)
         for name, chart in experiment.charts.items():
-            (args.figures / f"{name}.png").write_bytes(png(chart(view), 1.5))
+            (args.figures / f"{name}.png").write_bytes(fewer_colours(png(chart(view), 1.2)))
     return 0
 
 
