@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadInput
-from labkit.experiments.base import Claim, Estimate, Experiment, Resources
 from labkit.runs.events import Artifact, Checkpoint, Chunk, Event, Point, Progress, Result
+from labkit.runs.experiment import Claim, Estimate, Experiment, Resources
 from labkit.spec import Spec, control
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from labkit.runs.naming import canonical, run_name
 from widgets import words
 
 if TYPE_CHECKING:
-    from labkit.experiments.base import Experiment
     from labkit.runs import Store
+    from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
 
 

@@ -20,8 +20,8 @@ from widgets.session import Ended, Messages, Session, active, batches
 if TYPE_CHECKING:
     import ipywidgets as W
 
-    from labkit.experiments.base import Experiment
     from labkit.runs import Store
+    from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
 
 INTERVAL = 0.15  # seconds between two drawings: 6 to 7 a second

@@ -11,8 +11,8 @@ from labkit.charts.theme import PALETTE, WIDTH, arm_colour, themed
 from widgets.feed import Feed
 
 if TYPE_CHECKING:
-    from labkit.experiments.base import Experiment
     from labkit.runs import View
+    from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
 
 HEIGHT = 210

@@ -21,8 +21,8 @@ from widgets.session import Ended
 if TYPE_CHECKING:
     import torch
 
-    from labkit.experiments.base import Experiment
     from labkit.runs import RunKey, Store
+    from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
     from widgets.board import Board
     from widgets.loaded import Loaded

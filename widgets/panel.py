@@ -15,7 +15,7 @@ from widgets import headless, live_curve
 from widgets.live import Live
 
 if TYPE_CHECKING:
-    from labkit.experiments.base import Experiment
+    from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
 
 FIRST_RUN = "press Run, then run this cell"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 SCALE = 2.0  # pixels per chart unit: sharp on screens of high density
@@ -30,7 +30,7 @@ class Still:
         scale: its pixels per unit of size on the page.
     """
 
-    data: bytes
+    data: bytes = field(repr=False)  # else a notebook would hold the picture a second time, as text
     scale: float = SCALE
 
     @property

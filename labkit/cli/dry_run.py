@@ -9,7 +9,7 @@ from labkit.runs import Store, View
 
 if TYPE_CHECKING:
     from labkit.data import Split
-    from labkit.experiments.base import Experiment
+    from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")

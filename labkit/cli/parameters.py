@@ -12,7 +12,7 @@ from labkit.runs.store import FILE
 
 if TYPE_CHECKING:
     from labkit.data import Split
-    from labkit.experiments.base import Experiment
+    from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
 
 

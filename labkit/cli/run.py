@@ -15,7 +15,7 @@ from labkit.runs import notebooks_path
 from labkit.runs.naming import canonical
 
 if TYPE_CHECKING:
-    from labkit.experiments.base import Experiment
+    from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
 
 SHORT_DIGITS = 8

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labkit.errors import BadInput
 
 if TYPE_CHECKING:
-    from labkit.experiments.base import Experiment
+    from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
 
 # Modules, not objects: a list of names or a refused parameter must not wait for PyTorch.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from labkit.experiments.base import Claim, Estimate, Experiment, Resources
 from labkit.experiments.random_search import EXPERIMENT as SEARCH
 from labkit.experiments.random_search import RandomSearchSpec
 from labkit.experiments.random_search.claims import invariants, verdict_words
 from labkit.runs.events import Event
+from labkit.runs.experiment import Claim, Estimate, Experiment, Resources
 from labkit.spec import Spec, control
 
 if TYPE_CHECKING:

@@ -1,63 +1,30 @@
-"""Who is writing a replicate: one owner at a time, known by a heartbeat, and by its process on the same machine."""
+"""The right to write one replicate: one owner at a time, kept alive by a heartbeat."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import hashlib
-import os
-import platform
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
-
-import psutil
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from labkit.errors import StoreError
+from labkit.runs.owner import LeaseLost
 
 if TYPE_CHECKING:
     from labkit.runs.naming import RunKey
-    from labkit.runs.store import Store
 
 HEARTBEAT_SECONDS = 5.0
-EXPIRY_SECONDS = 30.0
-START_TOLERANCE = 1.0
 
 
-class LeaseLost(StoreError):
-    """The replicate was given back, or taken over by another process that took this one for dead."""
+class Keeper(Protocol):
+    """What a lease asks of the store."""
 
-
-@dataclass(frozen=True)
-class Owner:
-    """A process: a digest of its machine, its id, and when it started, in seconds since the machine did."""
-
-    host: str
-    pid: int
-    started: float
-
-    @classmethod
-    def here(cls) -> Owner:
-        """This process."""
-        return cls(_host(), os.getpid(), _started(psutil.Process()))
-
-    def living(self, heartbeat: float, now: float) -> bool:
-        """Whether this owner still works.
-
-        On its own machine the process table knows at once (a reused process id has another start); elsewhere the
-        heartbeat decides, which may be EXPIRY_SECONDS old.
-        """
-        if self.host != _host():
-            return now - heartbeat <= EXPIRY_SECONDS
-        try:
-            process = psutil.Process(self.pid)
-            return process.status() != psutil.STATUS_ZOMBIE and abs(_started(process) - self.started) < START_TOLERANCE
-        except psutil.NoSuchProcess:
-            return False
-        except psutil.AccessDenied:  # another user's process, on some systems
-            return now - heartbeat <= EXPIRY_SECONDS
+    def holds(self, key: RunKey, token: str) -> bool: ...
+    def heartbeat(self, key: RunKey, token: str) -> bool: ...
+    def fail(self, key: RunKey, error: str, record: dict[str, Any] | None = None) -> None: ...
+    def stop(self, key: RunKey, record: dict[str, Any] | None = None) -> None: ...
+    def close_thread(self) -> None: ...
 
 
 @dataclass
@@ -71,7 +38,7 @@ class Lease:
         notes: added to the record when the block is left.
     """
 
-    store: Store
+    store: Keeper
     key: RunKey
     token: str
     record: dict[str, Any]
@@ -105,20 +72,3 @@ def _beat(lease: Lease) -> None:
         except StoreError:  # a store locked for long: the next beat may come through; the owner's own writes will tell
             continue
     lease.store.close_thread()
-
-
-@functools.cache
-def _host() -> str:
-    # Containers may share a host name but not the process table, and a reboot begins a new one.
-    parts = [platform.node()]
-    try:
-        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text())
-        parts.append(os.readlink("/proc/self/ns/pid"))
-    except OSError:  # not Linux
-        parts.append(str(round(psutil.boot_time())))
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-def _started(process: psutil.Process) -> float:
-    # Since the boot, not since the epoch: a corrected clock moves both terms alike.
-    return process.create_time() - psutil.boot_time()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import BadInput
 from labkit.runs import files
 from labkit.runs.database import Database
-from labkit.runs.lease import Owner
 from labkit.runs.naming import RunKey
+from labkit.runs.owner import Owner
 
 if TYPE_CHECKING:
     import sqlite3

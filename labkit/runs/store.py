@@ -15,8 +15,9 @@ from labkit.errors import BadInput, Busy, StoreError
 from labkit.runs import files, writing
 from labkit.runs.database import Database
 from labkit.runs.events import Checkpoint, Event, Point
-from labkit.runs.lease import Lease, Owner
+from labkit.runs.lease import Lease
 from labkit.runs.naming import RunKey
+from labkit.runs.owner import Owner
 from labkit.runs.reader import OF_KEY, Reader, key_of, of
 from labkit.runs.values import nested
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from labkit.runs.inputs import fingerprint as fingerprint_of
 from labkit.runs.location import store_path
@@ -14,8 +14,16 @@ from labkit.runs.store import Store
 if TYPE_CHECKING:
     import numpy as np
 
-    from labkit.experiments.base import Experiment
     from labkit.spec import Spec
+
+
+class Question(Protocol):
+    """What a view asks of an experiment (`labkit.runs.experiment.Experiment`)."""
+
+    key: str
+    version: int
+
+    def impossible(self, point: Spec) -> str | None: ...
 
 
 class View:
@@ -29,7 +37,7 @@ class View:
     """
 
     def __init__(
-        self, store: Store, experiment: Experiment, spec: Spec, fingerprint: str, device_kind: str | None = None
+        self, store: Store, experiment: Question, spec: Spec, fingerprint: str, device_kind: str | None = None
     ) -> None:
         self.store, self.experiment, self.spec, self.fingerprint = store, experiment, spec, fingerprint
         self._device_kind = device_kind
@@ -124,7 +132,7 @@ class View:
         return run_name(self.experiment.key, self.experiment.version, point, self.fingerprint)
 
 
-def open_view(spec: Spec, experiment: Experiment, store: Store | None = None) -> View:
+def open_view(spec: Spec, experiment: Question, store: Store | None = None) -> View:
     """The view of a Spec, with its data loaded for their fingerprint, in its own store unless another is given.
 
     Raises:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from labkit import device as devices
 from labkit.errors import Busy
 from labkit.runs.events import Checkpoint, Event, Point, Progress
+from labkit.runs.experiment import Experiment, Resources
 from labkit.runs.inputs import load_split
 from labkit.runs.naming import RunKey, run_name
 from labkit.runs.pace import Pace
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import torch
 
     from labkit.data import Split
-    from labkit.experiments.base import Experiment
     from labkit.runs.lease import Lease
     from labkit.spec import Spec
 
@@ -140,8 +140,6 @@ class Worker:
         return left
 
     def _replicate(self, lease: Lease, point: Spec, device: torch.device, data: Split) -> Iterator[Update]:
-        from labkit.experiments.base import Resources
-
         key, began, finished = lease.key, self._pace.elapsed(), False
         earlier = lease.record.get("wall_seconds", 0.0)
         self._checkpoint_at, self._points_at = began, -math.inf

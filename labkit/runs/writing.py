@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.errors import StoreError
 from labkit.runs.events import Artifact, Checkpoint, Chunk, Event, Point, Result
-from labkit.runs.lease import LeaseLost, Owner
 from labkit.runs.naming import RunKey
+from labkit.runs.owner import LeaseLost, Owner
 from labkit.runs.reader import OF_KEY, of
 from labkit.runs.values import nested, plain
 

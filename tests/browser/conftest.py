@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, Request, sync_playwright
 ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(chromium_path: str) -> Iterator[Browser]:
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=chromium_path, args=CHROMIUM_ARGS)

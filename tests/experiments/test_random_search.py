@@ -5,10 +5,10 @@ import torch
 from labkit.data import load, split
 from labkit.errors import BadInput
 from labkit.experiments import get, names, of_spec
-from labkit.experiments.base import Resources
 from labkit.experiments.random_search.claims import claims
 from labkit.runs import Store, Worker
 from labkit.runs.events import Artifact, Chunk, Point, Result
+from labkit.runs.experiment import Resources
 from labkit.runs.view import View
 from labkit.verdicts import comparisons
 

@@ -2,8 +2,8 @@ import torch
 
 from labkit.data import load, split
 from labkit.experiments import get, names
-from labkit.experiments.base import Resources
 from labkit.runs.events import Result
+from labkit.runs.experiment import Resources
 from labkit.spec import PRESETS
 
 

@@ -7,14 +7,16 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from fake_experiment import FakeSpec
 from killable import processes
 
 from labkit.errors import Busy
 from labkit.runs import RunKey, Store, lease
+from labkit.runs import owner as owner_room
 from labkit.runs.events import Point
-from labkit.runs.lease import LeaseLost, Owner
+from labkit.runs.owner import LeaseLost, Owner
 
 SPEC = FakeSpec.of(sparsity=0.5)
 KEY = RunKey("99", "a" * 16, 0, "cpu")
@@ -58,9 +60,9 @@ def test_a_dead_process_does_not():
 
 def test_a_zombie_does_not():
     child = subprocess.Popen([sys.executable, "-c", "pass"])
-    started = lease._started(lease.psutil.Process(child.pid))
+    started = owner_room._started(psutil.Process(child.pid))
     deadline = time.monotonic() + 20
-    while lease.psutil.Process(child.pid).status() != lease.psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+    while psutil.Process(child.pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not Owner(Owner.here().host, child.pid, started).living(heartbeat=0.0, now=0.0)
     child.wait()

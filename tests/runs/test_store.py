@@ -11,7 +11,7 @@ from fake_experiment import FakeSpec
 from labkit.errors import Busy, StoreError
 from labkit.runs import Finished, RunKey, Store
 from labkit.runs.events import Artifact, Checkpoint, Chunk, Point, Progress, Result
-from labkit.runs.lease import LeaseLost
+from labkit.runs.owner import LeaseLost
 
 SPEC = FakeSpec.of(sparsity=0.5)
 KEY = RunKey("99", "a" * 16, 0, "cpu")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fake_experiment import EXPERIMENT, FakeSpec
 
-from labkit.experiments import base
+from labkit.runs import experiment as base
 from widgets import LivePanel
 from widgets.session import active
 

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit import charts
-from labkit.experiments.base import Experiment
 from labkit.experiments.random_search.claims import claims, verdict_words
 from labkit.experiments.random_search.limits import check, estimate, impossible
 from labkit.experiments.random_search.spec import RandomSearchSpec
+from labkit.runs.experiment import Experiment
 
 if TYPE_CHECKING:
-    from labkit.experiments.base import Resources
     from labkit.runs.events import Event
+    from labkit.runs.experiment import Resources
 
 
 def run(point: RandomSearchSpec, seed: int, resources: Resources) -> Iterator[Event]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labkit.experiments.base import Claim
+from labkit.runs.experiment import Claim
 from labkit.verdicts import comparisons, words
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadInput
-from labkit.experiments.base import Estimate
 from labkit.experiments.random_search.spec import RandomSearchSpec
+from labkit.runs.experiment import Estimate
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ from itertools import product
 
 import torch
 
-from labkit.experiments.random_search.run import Replicate
+from labkit.experiments.random_search.replicate import Replicate
 from labkit.generators import exhaust, relay
 from labkit.landscape import (
     grid,
