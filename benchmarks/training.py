@@ -61,7 +61,7 @@ def main() -> None:
         ]
     else:
         rows = [
-            row(256, 16, device, 10, None, None),
+            row(256, 16, device, 10, 4, None),
             row(64, 32, device, 20, 4, None),
             row(26, 32, device, 40, 4, None),
         ]
