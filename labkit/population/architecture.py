@@ -91,3 +91,18 @@ def stacked_init(
                 weight = he_normal(shape, torch.Size(shape[1:]).numel(), generator)
                 drawn[name].append(weight if scale is None else weight * scale[k])
     return {name: torch.stack(tensors).to(device=device, dtype=dtype) for name, tensors in drawn.items()}
+
+
+class HeInitialised:
+    """`Architecture.init` for every architecture that knows its shapes."""
+
+    def init(
+        self,
+        seeds: Sequence[int],
+        *,
+        scale: Sequence[float] | None = None,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> Params:
+        """As `Architecture.init`."""
+        return stacked_init(self.shapes(), seeds, scale, device, dtype)

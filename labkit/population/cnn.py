@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labkit.population.architecture import stacked_init
+from labkit.population.architecture import HeInitialised
 from labkit.population.autograd import accumulate_by_autograd
 from labkit.population.params import Params, Shapes, members
 
@@ -52,7 +52,7 @@ def convolve(maps: Tensor, weight: Tensor, bias: Tensor, *, shared: bool) -> Ten
 
 
 @dataclass(frozen=True)
-class CNN:
+class CNN(HeInitialised):
     """K networks of convolution, ReLU and 2 x 2 max-pooling blocks, then one linear layer.
 
     Args:
@@ -87,16 +87,6 @@ class CNN:
         for layer, outputs in enumerate((*self.channels, self.classes)):
             shapes[f"{layer}.bias"] = (outputs,)
         return shapes
-
-    def init(
-        self,
-        seeds: Sequence[int],
-        *,
-        scale: Sequence[float] | None = None,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> Params:
-        return stacked_init(self.shapes(), seeds, scale, device, dtype)
 
     def logits(self, params: Params, x: Tensor) -> Tensor:
         count = members(params)

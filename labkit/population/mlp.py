@@ -9,12 +9,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from labkit.population.architecture import expand_labels, stacked_init
+from labkit.population.architecture import HeInitialised, expand_labels
 from labkit.population.params import Params, Shapes, members
 
 
 @dataclass(frozen=True)
-class MLP:
+class MLP(HeInitialised):
     """K perceptrons with ReLU between their layers.
 
     Args:
@@ -37,16 +37,6 @@ class MLP:
         for layer in range(self.depth):
             shapes[f"{layer}.bias"] = (self.widths[layer + 1],)
         return shapes
-
-    def init(
-        self,
-        seeds: Sequence[int],
-        *,
-        scale: Sequence[float] | None = None,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> Params:
-        return stacked_init(self.shapes(), seeds, scale, device, dtype)
 
     def logits(self, params: Params, x: Tensor) -> Tensor:
         return self._forward(params, x)[-1]

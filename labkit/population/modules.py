@@ -10,13 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from labkit.population.architecture import stacked_init
+from labkit.population.architecture import HeInitialised
 from labkit.population.autograd import accumulate_by_autograd
 from labkit.population.params import Params, Shapes
 
 
 @dataclass(frozen=True)
-class ModulePopulation:
+class ModulePopulation(HeInitialised):
     """K copies of one module under `vmap`. The module must be a pure function of its parameters and input.
 
     Args:
@@ -45,16 +45,6 @@ class ModulePopulation:
 
     def shapes(self) -> Shapes:
         return {name: tuple(parameter.shape) for name, parameter in self.module.named_parameters()}
-
-    def init(
-        self,
-        seeds: Sequence[int],
-        *,
-        scale: Sequence[float] | None = None,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> Params:
-        return stacked_init(self.shapes(), seeds, scale, device, dtype)
 
     def logits(self, params: Params, x: Tensor) -> Tensor:
         def one(own: Params, batch: Tensor) -> Tensor:
