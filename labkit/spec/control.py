@@ -62,8 +62,8 @@ class Control:
         return what + (", or a comma list of them" if self.grid else "") + (f" ({self.unit})" if self.unit else "")
 
     def _range(self) -> str:
-        low = f"({self.gt:g}" if self.gt is not None else "(-inf" if self.ge is None else f"[{self.ge:g}"
-        high = f"{self.lt:g})" if self.lt is not None else "inf)" if self.le is None else f"{self.le:g}]"
+        low = f"({self.gt:.12g}" if self.gt is not None else "(-inf" if self.ge is None else f"[{self.ge:.12g}"
+        high = f"{self.lt:.12g})" if self.lt is not None else "inf)" if self.le is None else f"{self.le:.12g}]"
         return f"{low}, {high}"
 
     def parse(self, value: Any) -> Any:

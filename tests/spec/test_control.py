@@ -65,3 +65,7 @@ def test_words_of_a_choice():
 def test_a_grid_survives_being_written_and_read(values):
     assert SHARE.parse(",".join(map(repr, values))) == tuple(values)
     assert SHARE.parse(SHARE.parse(values)) == tuple(values)
+
+
+def test_large_bounds_are_said_in_full():
+    assert Control(kind="int", ge=0, lt=2**31).allowed() == "a whole number in [0, 2147483648)"
