@@ -120,5 +120,5 @@ EXPERIMENT = Experiment(
     claims=claims,
     charts={"curve": chart},
     verdict_words=verdict_words,
-    live={"chart": "curve", "series": "curve"},
+    live={"series": "curve"},
 )

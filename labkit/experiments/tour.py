@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labkit.experiments.random_search import EXPERIMENT as SEARCH
 from labkit.experiments.random_search import RandomSearchSpec
-from labkit.experiments.random_search.claims import invariants, verdict_words
+from labkit.experiments.random_search.claims import invariants, is_preset, verdict_words
 from labkit.runs.events import Event
 from labkit.runs.experiment import Claim, Estimate, Experiment, Resources
 from labkit.spec import Spec, control
@@ -61,7 +61,7 @@ def estimate(spec: TourSpec, data: Split, device: torch.device) -> Estimate:
 def claims(view: View) -> list[Claim]:
     """What must hold whatever the controls say, and one band for the preset on its own data."""
     made = invariants(view)
-    if not set(view.spec.modified()) - {"seed", "store", "device"}:
+    if is_preset(view):
         dense = [row["test_accuracy"] for row in view.results() if row["arm"] == "dense"]
         low, high = 0.72, 0.87
         made.append(

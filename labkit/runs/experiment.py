@@ -73,7 +73,7 @@ class Experiment:
         estimate: `estimate(spec, data, device)`, printed by `--dry-run`.
         claims: `claims(view)` judges the stored results.
         charts: named functions from a `View` to an Altair chart.
-        live: the name of the chart that the panel draws while training, and the series that feeds it.
+        live: the series that the panel draws while training, and how (the keys that `widgets.live_curve` reads).
     """
 
     key: str

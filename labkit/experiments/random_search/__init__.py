@@ -52,7 +52,7 @@ EXPERIMENT = Experiment(
         )
     },
     verdict_words=verdict_words,
-    live={"chart": "training_curves", "series": "curve", "arms": ["found", "random", "first", "dense"]},
+    live={"series": "curve", "arms": ["found", "random", "first", "dense"]},
 )
 
 __all__ = ["EXPERIMENT", "RandomSearchSpec"]

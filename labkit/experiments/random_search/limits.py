@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from labkit.data import Split
 
 HOURS = 24.0  # a Spec that is expected to take longer is refused
-SPEED = 0.25  # of the device's matrix-product rate that training small networks reaches, measured on both kinds
+SPEED = 0.25  # of the device's matrix-product rate: cautious, quick on two cores takes half of what this foretells
 
 
 def impossible(point: RandomSearchSpec) -> str | None:

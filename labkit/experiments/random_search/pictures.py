@@ -8,7 +8,7 @@ from itertools import product
 import torch
 
 from labkit.experiments.random_search.replicate import Replicate
-from labkit.generators import exhaust, relay
+from labkit.generators import relay
 from labkit.landscape import (
     grid,
     interpolation,
@@ -23,7 +23,7 @@ from labkit.landscape import (
 )
 from labkit.population import Params, concatenate, take
 from labkit.runs.events import Artifact, Event, Point, Progress
-from labkit.search import Candidates
+from labkit.search import Candidates, advance
 from labkit.sparsity import stream, stream_seed
 
 IMAGES = 1000  # training images in a landscape's loss
@@ -42,9 +42,9 @@ def pictures(r: Replicate, found: int) -> Iterator[Event]:
     snapshots = [networks.params]
     trainer = r.recipe.trainer(networks, r.data, r.order_seed("order"))
     for step in r.recipe.looks():
-        trainer.advance(step - trainer.done)
+        for _ in advance(trainer, step):
+            yield Progress(r.done, r.total, f"training for landscapes, step {trainer.done}")
         snapshots.append({name: tensor.clone() for name, tensor in trainer.params.items()})
-        yield Progress(r.done + step, r.total, "training for landscapes")
     yield from surfaces(r, networks, snapshots)
     yield from lines(r, snapshots)
     yield from paths(r, snapshots)
@@ -93,11 +93,12 @@ def lines(r: Replicate, snapshots: list[Params]) -> Iterator[Event]:
     """The loss on the straight line from each initialisation to what training made of it, and a little beyond."""
     x, y = r.data.train.x[:IMAGES], r.data.train.y[:IMAGES]
     shares = torch.arange(-5, 26, dtype=torch.float64) / 20  # 0 and 1 are among them
-    losses = {
-        arm: exhaust(interpolation(r.arch, take(snapshots[0], [k]), take(snapshots[-1], [k]), shares, x, y)).cpu()
-        for k, arm in enumerate(ARMS)
-    }
-    yield Artifact("interpolation", {"axis": shares} | losses)
+    arrays = {"axis": shares}
+    for k, arm in enumerate(ARMS):
+        steps = interpolation(r.arch, take(snapshots[0], [k]), take(snapshots[-1], [k]), shares, x, y)
+        losses = yield from relay(steps, lambda _: Progress(r.done, r.total, "from start to end in a straight line"))
+        arrays[arm] = losses.cpu()
+    yield Artifact("interpolation", arrays)
 
 
 def paths(r: Replicate, snapshots: list[Params]) -> Iterator[Event]:

@@ -30,7 +30,8 @@ def run(point: RandomSearchSpec, seed: int, resources: Resources) -> Iterator[Ev
     for order in ORDERS:
         learned[order] = yield from learn_all(r, order, which)
     yield Artifact("scores", {"initial_loss": scores})
-    yield Artifact("candidates", candidate_table(r, which, scores, learned, dense))
+    threshold = THRESHOLD * float(dense["selection_accuracy"][-1, 0])
+    yield Artifact("candidates", candidate_table(r, which, scores, learned, threshold))
     if seed == point.seed and point.landscape_size:
         yield from pictures(r, found)
     first = learned[ORDERS[0]]
@@ -39,7 +40,6 @@ def run(point: RandomSearchSpec, seed: int, resources: Resources) -> Iterator[Ev
     for step, row in zip(r.recipe.looks(), means, strict=True):
         yield curve_point("random", step, row)
     arms = {"found": slice(0, 1), "first": slice(which.index(0), which.index(0) + 1), "random": trained}
-    threshold = THRESHOLD * float(dense["selection_accuracy"][-1, 0])
     parameters = r.space.parameters()
     which_scores = scores[torch.tensor(which)]
     for arm, members in arms.items():
@@ -81,12 +81,11 @@ def learn_all(r: Replicate, order: str, which: list[int]) -> Generator[Event, No
 
 
 def candidate_table(
-    r: Replicate, which: list[int], scores: Tensor, learned: Mapping[str, Learned], dense: Learned
+    r: Replicate, which: list[int], scores: Tensor, learned: Mapping[str, Learned], threshold: float
 ) -> dict[str, Tensor]:
     """What is kept of every trained candidate, in the order of their numbers."""
     order = torch.tensor(which).argsort()
     first, again = (learned[name] for name in ORDERS)
-    threshold = THRESHOLD * float(dense["selection_accuracy"][-1, 0])
     steps, censored = steps_to(threshold, first["selection_accuracy"], r.recipe.looks())
     return {
         "index": torch.tensor(which)[order],
