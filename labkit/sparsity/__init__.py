@@ -2,7 +2,6 @@
 
 from labkit.sparsity.densities import DISTRIBUTIONS
 from labkit.sparsity.nodes import draw_nodes, kept_counts, node_masks
-from labkit.sparsity.streams import stream, stream_seed
 from labkit.sparsity.weights import draw_weights, kept_weights
 
 __all__ = [
@@ -12,6 +11,4 @@ __all__ = [
     "kept_counts",
     "kept_weights",
     "node_masks",
-    "stream",
-    "stream_seed",
 ]

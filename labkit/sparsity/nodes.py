@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labkit.population import Params
-from labkit.sparsity.streams import stream
+from labkit.streams import stream
 
 BLOCK = 256  # candidates drawn from one generator: a generator for each would cost more than its numbers
 

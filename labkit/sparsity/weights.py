@@ -9,7 +9,7 @@ import torch
 
 from labkit.population import Params
 from labkit.sparsity.densities import DISTRIBUTIONS
-from labkit.sparsity.streams import stream
+from labkit.streams import stream
 
 
 def weight_shapes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:

@@ -24,7 +24,7 @@ from labkit.landscape import (
 from labkit.population import Params, concatenate, take
 from labkit.runs.events import Artifact, Event, Point, Progress
 from labkit.search import Candidates, advance
-from labkit.sparsity import stream, stream_seed
+from labkit.streams import stream, stream_seed
 
 IMAGES = 1000  # training images in a landscape's loss
 RADIUS = 1.0  # in filter-normalised units: at 1 a direction is as long as the weights themselves

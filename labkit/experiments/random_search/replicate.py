@@ -14,7 +14,7 @@ from labkit.runs.events import Chunk, Event, Progress
 from labkit.runs.experiment import Resources
 from labkit.search import Candidates, Learned, Recipe, Space, learn
 from labkit.search.space import Parent
-from labkit.sparsity import stream_seed
+from labkit.streams import stream_seed
 
 ORDERS = ("order", "again")  # every candidate is trained in two data orders: how far do they agree?
 
