@@ -8,6 +8,7 @@ from typing import Protocol, Self
 import torch
 from torch import Tensor
 
+from labkit.population.clipping import Clipped
 from labkit.population.params import Params, Shapes
 
 
@@ -49,6 +50,37 @@ class Architecture(Protocol):
 
         Returns:
             mean cross-entropy of each member on its batch, [K], before the update.
+        """
+
+    def clipped_sum(
+        self,
+        params: Params,
+        x: Tensor,
+        y: Tensor,
+        out: Params,
+        *,
+        clip: Tensor,
+        weight: Tensor,
+        fresh: bool,
+        masks: Params | None = None,
+    ) -> Clipped:
+        """out = (0 if fresh else out) + sum over i of weight_i * min(1, clip_k / |g_ik|) * g_ik.
+
+        g_ik is the gradient of example i's own cross-entropy for member k, its masked coordinates removed *before*
+        the norm is taken (Abadi et al. 2016, 1607.00133, algorithm 1, on the coordinates that are trained). No
+        contribution is larger than clip_k, rounding included. An example without a finite norm contributes exactly
+        zero and is counted; a row of weight 0 contributes exactly zero and never counts.
+
+        Norms and sum are computed in the dtype of `out` and never in TF32, whatever the setting around the call.
+
+        Args:
+            x: [B, ...] or [K, B, ...].
+            y: labels [B] or [K, B].
+            out: buffers shaped as `params`; masked coordinates are zero afterwards.
+            clip: clip norms [K], above 0; inf trains plainly.
+            weight: [B] or [K, B]; 1 for a real row, 0 for padding.
+            fresh: whether to forget what `out` held.
+            masks: 0/1 tensors [K, ...] for some or all parameters.
         """
 
     def sliced(self, params: Params, kept: Sequence[Tensor]) -> tuple[Self, Params]:

@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labkit.population.architecture import HeInitialised, expand_labels
+from labkit.population.clipping import Clipped, apply_masks, clip_factors, silence
 from labkit.population.params import Params, Shapes, members
+from labkit.population.precision import matmul_precision
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,71 @@ class MLP(HeInitialised):
             torch.baddbmm(buffer, a, b, beta=decay, out=buffer)
         else:
             buffer.mul_(decay).add_(torch.bmm(a, b))
+
+    @torch.no_grad()
+    def clipped_sum(
+        self,
+        params: Params,
+        x: Tensor,
+        y: Tensor,
+        out: Params,
+        *,
+        clip: Tensor,
+        weight: Tensor,
+        fresh: bool,
+        masks: Params | None = None,
+    ) -> Clipped:
+        held = self._forward(params, x)
+        log_p = F.log_softmax(held[-1].to(torch.promote_types(held[-1].dtype, torch.float32)), -1)
+        y = expand_labels(y, log_p.shape[0]).unsqueeze(-1)
+        losses = -log_p.gather(-1, y).squeeze(-1)
+        delta = self._cast(log_p.exp_().scatter_add_(-1, y, torch.full_like(log_p[..., :1], -1.0)))
+        deltas = [delta]
+        for layer in range(self.depth - 1, 0, -1):
+            delta = torch.bmm(delta, self._cast(params[f"{layer}.weight"]))
+            delta = torch.ops.aten.threshold_backward(delta, held[layer], 0)
+            deltas.insert(0, delta)
+        dtype = out["0.weight"].dtype
+        deltas = [delta.to(dtype) for delta in deltas]
+        inputs = [(held[0][0] if x.dim() == 2 else held[0]).to(dtype), *(a.to(dtype) for a in held[1:-1])]
+        # TF32 rounds to 11 bits: a norm could come out too small by far more than the slack, and a summed product
+        # could lift a contribution above the clip norm. Forward and delta only say *which* gradient is clipped.
+        with matmul_precision(False):
+            norms = self._norms(deltas, inputs, masks or {})
+            factors, report = clip_factors(norms, clip, weight, losses)
+            # The examples themselves may be the caller's, or one batch for all members
+            inputs = [inputs[0].nan_to_num(0.0, 0.0, 0.0), *(silence(a) for a in inputs[1:])]
+            for layer, (delta, a) in enumerate(zip(deltas, inputs, strict=True)):
+                scaled = silence(delta.mul_(factors.unsqueeze(-1)))
+                a = a.expand(len(scaled), *a.shape[-2:])
+                self._into(out[f"{layer}.weight"], scaled.transpose(1, 2), a, 0.0 if fresh else 1.0)
+                bias = out[f"{layer}.bias"]
+                torch.sum(scaled, 1, out=bias) if fresh else bias.add_(scaled.sum(1))
+        apply_masks(out, masks)
+        return report
+
+    @staticmethod
+    def _norms(deltas: Sequence[Tensor], inputs: Sequence[Tensor], masks: Params) -> Tensor:
+        """Gradient norms [K, B] of the examples: a layer's gradient is an outer product of `delta` and input.
+
+        |delta|^2 (|a|^2 + 1) for weights and bias (Goodfellow 2015, 1510.01799), and under masks M and m
+        (delta^2)^T (M a^2 + m).
+        """
+        parts = deltas[0].new_empty(len(deltas), *deltas[0].shape[:2])
+        for layer, (delta, a) in enumerate(zip(deltas, inputs, strict=True)):
+            kept, kept_bias = masks.get(f"{layer}.weight"), masks.get(f"{layer}.bias")
+            if kept is None and kept_bias is None:
+                length = torch.hypot(torch.linalg.vector_norm(a, dim=-1), a.new_ones(()))
+                torch.mul(torch.linalg.vector_norm(delta, dim=-1), length, out=parts[layer])
+                continue
+            bias = 1.0 if kept_bias is None else kept_bias.to(a.dtype).unsqueeze(1)
+            if kept is None:
+                reach = a.square().sum(-1, keepdim=True) + bias
+            else:
+                squares = a.square().expand(len(delta), *a.shape[-2:])
+                reach = torch.bmm(squares, kept.to(a.dtype).transpose(1, 2)).add_(bias)
+            torch.sum(reach * delta.square(), -1, out=parts[layer]).sqrt_()
+        return torch.linalg.vector_norm(parts, dim=0)
 
     def sliced(self, params: Params, kept: Sequence[Tensor]) -> tuple[MLP, Params]:
         narrow = MLP((self.widths[0], *(index.shape[1] for index in kept), self.widths[-1]), self.compute)
