@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ class Resources:
     Args:
         device: where to compute.
         data: the split data set, on the CPU.
-        chunks: tensors of the chunks finished earlier, by key.
+        chunks: tensors of the chunks finished earlier, by key; those of all jobs where several are run together.
         checkpoints: tensors of the unfinished chunk, by key; empty for a fresh start.
     """
 
@@ -32,6 +32,28 @@ class Resources:
     data: Split
     chunks: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     checkpoints: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One replicate to be run: a grid point, which holds one value in each grid field, and a seed."""
+
+    point: Spec
+    seed: int
+
+
+@dataclass(frozen=True)
+class Together:
+    """How replicates of many grid points and seeds are run as one program.
+
+    Args:
+        by: replicates whose grid points have the same `by(point)` are run together.
+        run: `run(jobs, resources)` yields each event with the place of its job in `jobs`. Whatever jobs come together,
+            a job's numbers are the same. `Progress` is of all jobs; they finish together, at the end.
+    """
+
+    by: Callable[[Spec], Hashable]
+    run: Callable[[Sequence[Job], Resources], Iterator[tuple[int, Event]]]
 
 
 @dataclass(frozen=True)
@@ -74,6 +96,7 @@ class Experiment:
         claims: `claims(view)` judges the stored results.
         charts: named functions from a `View` to an Altair chart.
         live: the series that the panel draws while training, and how (the keys that `widgets.live_curve` reads).
+        together: runs many replicates as one program, where that is faster; None to run them one by one.
     """
 
     key: str
@@ -89,3 +112,4 @@ class Experiment:
     charts: Mapping[str, Callable[[View], alt.Chart]]
     verdict_words: Callable[[View], str]
     live: Mapping[str, Any] = field(default_factory=dict)
+    together: Together | None = None

@@ -29,13 +29,11 @@ class Keeper(Protocol):
 
 @dataclass
 class Lease:
-    """The right to write one replicate, kept alive by a thread until the `with` block is left.
-
-    Left without `Store.finish`, the replicate is marked stopped, or failed if the block raised an Exception.
+    """The right to write one replicate, kept alive while a `with` block of it, or of `Leases`, is not left.
 
     Args:
         record: what the store held of the replicate's record when it was claimed, this claim's values included.
-        notes: added to the record when the block is left.
+        notes: added to the record when the lease is given back.
     """
 
     store: Keeper
@@ -43,18 +41,24 @@ class Lease:
     token: str
     record: dict[str, Any]
     notes: dict[str, Any] = field(default_factory=dict)
-    _ended: threading.Event = field(default_factory=threading.Event)
+    _alone: Leases | None = None
 
     def __enter__(self) -> Self:
-        self._thread = threading.Thread(target=_beat, args=(self,), name=f"lease {self.key}", daemon=True)
-        self._thread.start()
+        self._alone = Leases(self).__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._ended.set()
-        self._thread.join()
+    def __exit__(self, *raised: Any) -> None:
+        self._alone.__exit__(*raised)
+
+    def beat(self) -> bool:
+        """Say that the owner lives; False when the lease has gone."""
+        try:
+            return self.store.heartbeat(self.key, self.token)
+        except StoreError:  # a store locked for long: the next beat may come through; the owner's own writes will tell
+            return True
+
+    def leave(self, error: BaseException | None) -> None:
+        """Mark a replicate that was not finished stopped, or failed where an Exception was raised."""
         if not self.store.holds(self.key, self.token):
             return
         with contextlib.suppress(LeaseLost):  # then it is the new owner's to mark
@@ -64,11 +68,28 @@ class Lease:
                 self.store.stop(self.key, self.notes)
 
 
-def _beat(lease: Lease) -> None:
-    while not lease._ended.wait(HEARTBEAT_SECONDS):
-        try:
-            if not lease.store.heartbeat(lease.key, lease.token):
-                break
-        except StoreError:  # a store locked for long: the next beat may come through; the owner's own writes will tell
-            continue
-    lease.store.close_thread()
+class Leases:
+    """A block that keeps leases of one store alive, by one thread, and gives back at its end those not finished."""
+
+    def __init__(self, *leases: Lease) -> None:
+        self.leases = leases
+        self._ended = threading.Event()
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._beat, name=f"lease {self.leases[0].key}", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        for lease in self.leases:
+            lease.leave(error)
+
+    def _beat(self) -> None:
+        living = list(self.leases)
+        while living and not self._ended.wait(HEARTBEAT_SECONDS):
+            living = [lease for lease in living if lease.beat()]
+        self.leases[0].store.close_thread()

@@ -16,7 +16,7 @@ class Pace:
         self._clock = clock
         self._before, self._began = 0.0, 0.0
         self._done, self._work, self._fraction, self._start = 0, 0.0, None, 0.0
-        self.total = 0
+        self._size, self.total = 1, 0
 
     def go(self) -> None:
         """Work goes on."""
@@ -35,21 +35,25 @@ class Pace:
         """The replicates are known: `total` of them, of which `done` need no work."""
         self.total, self._done, self._start = total, done, self.elapsed()
 
-    def advance(self, fraction: float) -> None:
-        """The current replicate is done to this share.
+    def enter(self, replicates: int) -> None:
+        """So many replicates are begun, to be run together."""
+        self._size = replicates
 
-        The first share of a resumed replicate was worked earlier and tells nothing of the speed.
+    def advance(self, fraction: float) -> None:
+        """The current replicates are done to this share.
+
+        The first share of resumed replicates was worked earlier and tells nothing of the speed.
         """
         fraction = min(max(fraction, 0.0), 1.0)
         if self._fraction is not None:
-            self._work += max(0.0, fraction - self._fraction)
+            self._work += self._size * max(0.0, fraction - self._fraction)
         self._fraction = fraction
 
     def leave(self, finished: bool) -> None:
-        """The current replicate is left, finished or not."""
+        """The current replicates are left, finished or not."""
         if finished:
-            self._done += 1
-            self._work += 1.0 - (self._fraction or 0.0)
+            self._done += self._size
+            self._work += self._size * (1.0 - (self._fraction or 0.0))
         self._fraction = None
 
     def skip(self) -> None:
@@ -58,8 +62,8 @@ class Pace:
 
     @property
     def done(self) -> float:
-        """Replicates finished, the share of the current one included."""
-        return self._done + (self._fraction or 0.0)
+        """Replicates finished, the share of the current ones included."""
+        return self._done + self._size * (self._fraction or 0.0)
 
     def seconds_left(self) -> float | None:
         """Seconds expected for the rest at the speed so far; None while that is unknown."""

@@ -141,5 +141,5 @@ def test_a_heart_stops_when_its_lease_is_gone(store, monkeypatch):
     monkeypatch.setattr(lease, "HEARTBEAT_SECONDS", 0.01)
     with store.claim(KEY, SPEC) as held:
         change_lease(store, token="of another owner")
-        held._thread.join(timeout=20)
-        assert not held._thread.is_alive()
+        held._alone._thread.join(timeout=20)
+        assert not held._alone._thread.is_alive()
