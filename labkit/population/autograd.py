@@ -12,10 +12,15 @@ from labkit.population.architecture import expand_labels
 from labkit.population.params import Params
 
 
-def member_losses(logits: Tensor, y: Tensor) -> Tensor:
-    """Mean cross-entropy of each member, [K], from logits [K, B, classes] and labels [B] or [K, B]."""
+def row_losses(logits: Tensor, y: Tensor) -> Tensor:
+    """Cross-entropy of each member on each example, [K, B], from logits [K, B, classes] and labels [B] or [K, B]."""
     labels = expand_labels(y, logits.shape[0])
-    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape).mean(1)
+    return F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
+
+
+def member_losses(logits: Tensor, y: Tensor) -> Tensor:
+    """Mean cross-entropy of each member, [K]; arguments as `row_losses`."""
+    return row_losses(logits, y).mean(1)
 
 
 def accumulate_by_autograd(

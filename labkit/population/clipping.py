@@ -10,6 +10,8 @@ from torch import Tensor
 from labkit.population.params import Params
 
 SLACK = 32  # rounding units by which a clipped example stays below the clip norm
+# Where an example's gradient is itself a sum over many positions, its terms cancel and what is left is less exact.
+SLACK_OF_SUMS = 1024
 
 
 @dataclass(frozen=True)
@@ -29,11 +31,13 @@ class Clipped:
     dropped: Tensor
 
 
-def clip_factors(norms: Tensor, clip: Tensor, weight: Tensor, losses: Tensor) -> tuple[Tensor, Clipped]:
+def clip_factors(
+    norms: Tensor, clip: Tensor, weight: Tensor, losses: Tensor, *, slack: int = SLACK
+) -> tuple[Tensor, Clipped]:
     """weight_i * min(1, clip_k / |g_ik|) of each member and example, exactly 0 where the norm is not finite.
 
-    The norm is enlarged by 32 rounding units first: the rounding of the norm, of the factor and of the product would
-    otherwise carry some contributions above the clip norm, and the noise is calibrated to the clip norm.
+    The norm is enlarged by `slack` rounding units first: the rounding of the norm, of the factor and of the product
+    would otherwise carry some contributions above the clip norm, and the noise is calibrated to the clip norm.
 
     A zero factor does not silence a row that holds NaN or infinity (0 * NaN is NaN): see `silence`.
 
@@ -50,7 +54,7 @@ def clip_factors(norms: Tensor, clip: Tensor, weight: Tensor, losses: Tensor) ->
     real, finite = weight > 0, torch.isfinite(norms)
     padding, lost = ~real, ~finite
     # masked_fill, since torch.where would copy its number to the device, which no CUDA graph can record
-    enlarged = norms * (1 + SLACK * torch.finfo(norms.dtype).eps)
+    enlarged = norms * (1 + slack * torch.finfo(norms.dtype).eps)
     factors = (limit / enlarged).clamp_(max=1).masked_fill_(lost, 0).mul_(weight)
     report = Clipped(
         loss=losses.masked_fill(padding, 0).sum(1) / real.sum(1).clamp_(min=1),
@@ -62,10 +66,15 @@ def clip_factors(norms: Tensor, clip: Tensor, weight: Tensor, losses: Tensor) ->
 
 
 def silence(tensor: Tensor) -> Tensor:
-    """Zero in place of every NaN and infinity, in place.
+    """The same with zero in place of every NaN and infinity.
 
     Only rows whose factor is zero hold any, since one such number makes the row's norm not finite.
     """
+    return tensor.nan_to_num(0.0, 0.0, 0.0)
+
+
+def silence_(tensor: Tensor) -> Tensor:
+    """`silence` in place."""
     return tensor.nan_to_num_(0.0, 0.0, 0.0)
 
 
@@ -73,3 +82,13 @@ def apply_masks(out: Params, masks: Params | None) -> None:
     """Zero the masked coordinates of gradient buffers."""
     for name, mask in (masks or {}).items():
         out[name].mul_(mask)
+
+
+def add_gradients(out: Params, total: Params, *, fresh: bool, masks: Params | None) -> None:
+    """out = (0 if fresh else out) + total, without the masked coordinates."""
+    for name, gradient in total.items():
+        if fresh:
+            out[name].copy_(gradient)
+        else:
+            out[name].add_(gradient)
+    apply_masks(out, masks)

@@ -10,9 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from labkit.population import norms, sums
 from labkit.population.architecture import HeInitialised
-from labkit.population.autograd import accumulate_by_autograd
+from labkit.population.autograd import accumulate_by_autograd, row_losses
+from labkit.population.clipping import SLACK_OF_SUMS, Clipped, add_gradients, clip_factors, silence, silence_
 from labkit.population.params import Params, Shapes, members
+from labkit.population.precision import matmul_precision
 
 
 def block(maps: Tensor, weight: Tensor, bias: Tensor, *, shared: bool) -> Tensor:
@@ -101,6 +104,64 @@ class CNN(HeInitialised):
 
     def accumulate(self, params: Params, x: Tensor, y: Tensor, out: Params, *, decay: float, scale: Tensor) -> Tensor:
         return accumulate_by_autograd(self.logits, params, x, y, out, decay=decay, scale=scale)
+
+    def clipped_sum(
+        self,
+        params: Params,
+        x: Tensor,
+        y: Tensor,
+        out: Params,
+        *,
+        clip: Tensor,
+        weight: Tensor,
+        fresh: bool,
+        masks: Params | None = None,
+    ) -> Clipped:
+        inputs, deltas, losses = self._tapped(params, x, y)
+        held, kernel = masks or {}, (self.kernel, self.kernel)
+        geometry = norms.Geometry(kernel, padding=(self.kernel // 2, self.kernel // 2))
+        with matmul_precision(False), torch.no_grad():  # the reason stands at MLP.clipped_sum
+            squares = torch.zeros_like(losses)
+            for layer, (a, delta) in enumerate(zip(inputs, deltas, strict=True)):
+                mask, bias_mask = held.get(f"{layer}.weight"), held.get(f"{layer}.bias")
+                if layer < self.depth - 1:
+                    squares += norms.convolution(a, delta, geometry, mask)
+                    squares += norms.bias(delta.flatten(3).transpose(2, 3), bias_mask)
+                else:
+                    squares += norms.linear(a, delta, mask) + norms.bias(delta, bias_mask)
+            factors, report = clip_factors(squares.sqrt_(), clip, weight, losses, slack=SLACK_OF_SUMS)
+            total: Params = {}
+            for layer, (a, delta) in enumerate(zip(inputs, deltas, strict=True)):
+                a = silence_(a) if layer else silence(a)  # the images are the caller's
+                delta = silence_(delta * factors.view(*factors.shape, *[1] * (delta.dim() - 2)))
+                last = layer == self.depth - 1
+                total[f"{layer}.weight"] = sums.linear(a, delta) if last else sums.convolution(a, delta, geometry)
+                total[f"{layer}.bias"] = delta.sum(1) if last else delta.sum((1, 3, 4))
+            add_gradients(out, total, fresh=fresh, masks=masks)
+        return report
+
+    def _tapped(self, params: Params, x: Tensor, y: Tensor) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Each layer's input, the gradient of the examples' losses at its output [K, B, ...], and these losses."""
+        count, last = members(params), self.depth - 1
+        with torch.enable_grad():
+            own = x.dim() == 5
+            maps = x.transpose(0, 1).flatten(1, 2) if own else x
+            inputs, outputs = [x], []
+            for layer in range(last):
+                weight, bias = params[f"{layer}.weight"].detach(), params[f"{layer}.bias"].detach()
+                outputs.append(convolve(maps, weight, bias, shared=not own and layer == 0))
+                if not layer:
+                    outputs[0].requires_grad_()  # nothing before it does: the backward pass ends here
+                maps = F.relu_(F.max_pool2d(outputs[-1], 2))
+                inputs.append(maps.detach().view(len(maps), count, -1, *maps.shape[2:]).transpose(0, 1))
+            inputs[-1] = inputs[-1].flatten(2)
+            features = maps.view(len(maps), count, -1).transpose(0, 1)
+            weight, bias = params[f"{last}.weight"].detach(), params[f"{last}.bias"].detach()
+            outputs.append(torch.baddbmm(bias.unsqueeze(1), features, weight.transpose(1, 2)))
+            losses = row_losses(outputs[-1], y)
+            deltas = torch.autograd.grad(losses.sum(), outputs)
+        apart = [d.view(len(d), count, -1, *d.shape[2:]).transpose(0, 1) for d in deltas[:-1]]
+        return inputs, [*apart, deltas[-1]], losses.detach()
 
     def sliced(self, params: Params, kept: Sequence[Tensor]) -> tuple[CNN, Params]:
         count = kept[0].shape[0]

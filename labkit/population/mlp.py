@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from labkit.population.architecture import HeInitialised, expand_labels
-from labkit.population.clipping import Clipped, apply_masks, clip_factors, silence
+from labkit.population.clipping import SLACK, Clipped, apply_masks, clip_factors, silence, silence_
+from labkit.population.norms import length
 from labkit.population.params import Params, Shapes, members
 from labkit.population.precision import matmul_precision
 
@@ -109,11 +110,12 @@ class MLP(HeInitialised):
         # could lift a contribution above the clip norm. Forward and delta only say *which* gradient is clipped.
         with matmul_precision(False):
             norms = self._norms(deltas, inputs, masks or {})
-            factors, report = clip_factors(norms, clip, weight, losses)
+            slack = SLACK + (max(self.widths) // 4 if masks else 0)  # a product may add up in one long running sum
+            factors, report = clip_factors(norms, clip, weight, losses, slack=slack)
             # The examples themselves may be the caller's, or one batch for all members
-            inputs = [inputs[0].nan_to_num(0.0, 0.0, 0.0), *(silence(a) for a in inputs[1:])]
+            inputs = [silence(inputs[0]), *(silence_(a) for a in inputs[1:])]
             for layer, (delta, a) in enumerate(zip(deltas, inputs, strict=True)):
-                scaled = silence(delta.mul_(factors.unsqueeze(-1)))
+                scaled = silence_(delta.mul_(factors.unsqueeze(-1)))
                 a = a.expand(len(scaled), *a.shape[-2:])
                 self._into(out[f"{layer}.weight"], scaled.transpose(1, 2), a, 0.0 if fresh else 1.0)
                 bias = out[f"{layer}.bias"]
@@ -132,8 +134,7 @@ class MLP(HeInitialised):
         for layer, (delta, a) in enumerate(zip(deltas, inputs, strict=True)):
             kept, kept_bias = masks.get(f"{layer}.weight"), masks.get(f"{layer}.bias")
             if kept is None and kept_bias is None:
-                length = torch.hypot(torch.linalg.vector_norm(a, dim=-1), a.new_ones(()))
-                torch.mul(torch.linalg.vector_norm(delta, dim=-1), length, out=parts[layer])
+                torch.mul(length(delta), torch.hypot(length(a), a.new_ones(())), out=parts[layer])
                 continue
             bias = 1.0 if kept_bias is None else kept_bias.to(a.dtype).unsqueeze(1)
             if kept is None:
