@@ -22,10 +22,10 @@ def refuse_batch_norm(module: nn.Module) -> None:
     """Raises BadInput for a module in which examples see each other."""
     for name, layer in module.named_modules():
         if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            reason = (
-                "a module without BatchNorm, where one example's gradient depends on the others and no clip bounds it"
+            allowed = (
+                "a module without BatchNorm (GroupNorm will do): with it one example's gradient depends on the others"
             )
-            raise BadInput("model", f"{type(layer).__name__} at {name or 'its root'}", f"{reason}; GroupNorm does it")
+            raise BadInput("model", f"{type(layer).__name__} {name}".strip(), allowed)
 
 
 def clip_by_taps(
@@ -58,7 +58,7 @@ def clip_by_taps(
             own = (held.get(_parameter(name, kind)) for kind in ("weight", "bias"))
             squares += forms[name].squares(inputs[name], delta, *own)
         factors, report = clip_factors(squares.sqrt_(), clip, weight, losses, slack=SLACK_OF_SUMS)
-        total = {name: torch.zeros_like(tensor) for name, tensor in params.items() if name in out}
+        total = {name: torch.zeros_like(tensor) for name, tensor in params.items()}  # a layer may be unused
         for name, delta in deltas.items():
             a = inputs[name] if not inputs[name].is_floating_point() else silence_(inputs[name].clone())
             scaled = silence_(delta * factors.view(*factors.shape, *[1] * (delta.dim() - 2)))
@@ -137,7 +137,7 @@ def clip_by_vmap(
         with matmul_precision(False):
             for name, mask in (masks or {}).items():
                 gradients[name] = gradients[name] * mask.unsqueeze(1)
-            lengths = [length(g.flatten(2)) for g in gradients.values()]
+            lengths = [length(g.reshape(*g.shape[:2], -1)) for g in gradients.values()]
             norms.append(torch.linalg.vector_norm(torch.stack(lengths), dim=0))
             losses.append(found)
             factors, _ = clip_factors(norms[-1], clip, weight[:, some], found, slack=SLACK_OF_SUMS)

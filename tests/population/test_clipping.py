@@ -46,7 +46,7 @@ def close(ours, theirs, tolerance=1e-9):
 
 
 def test_one_example_by_hand():
-    """Logits (w x, 0) with w 0: the gradient is (-1/2, 1/2) times (3, 1), its norm sqrt(5); clipped to 1, to nothing."""
+    """Logits (w x, 0) with w 0: the gradient is (-1/2, 1/2) times (3, 1), its norm sqrt(5); clip 1 and none."""
     arch, x, y = MLP((1, 2)), torch.tensor([[3.0]]), torch.tensor([0])
     params = {"0.weight": torch.zeros(2, 2, 1), "0.bias": torch.zeros(2, 2)}
     out, report = run(arch, params, x, y, [1.0, INF])

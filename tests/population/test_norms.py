@@ -25,7 +25,8 @@ def gradients(layer, shape, a, delta):
     for k in range(delta.shape[0]):
         for b in range(delta.shape[1]):
             parameter = torch.zeros(shape, dtype=torch.float64, requires_grad=True)
-            example = a[k, b] if a.dim() == delta.dim() or not a.is_floating_point() and a.shape[0] == K else a[b]
+            own = a.dim() == delta.dim() - (not a.is_floating_point())  # row numbers have no last axis
+            example = a[k, b] if own else a[b]
             (found[k, b],) = torch.autograd.grad(layer(parameter, example), parameter, delta[k, b])
     return found
 
