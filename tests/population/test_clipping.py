@@ -233,6 +233,7 @@ def test_a_perceptrons_clipped_sum_is_captured_in_a_graph(masked):
         return arch.clipped_sum(params, x, y, out, clip=clip, weight=weight, fresh=False, masks=masks)
 
     side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
             step()
