@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,11 @@ from labkit.stats.verdict import UNDECIDED
 
 if TYPE_CHECKING:
     from labkit.runs.view import View
+    from labkit.spec import Spec
 
-PAIRS = (("found", "random"), ("found", "dense"), ("random", "dense"))
+Pairs = Sequence[tuple[str, str]]
+
+PAIRS: Pairs = (("found", "random"), ("found", "dense"), ("random", "dense"))
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,18 @@ class Comparison:
     verdict: Verdict
 
 
-def comparisons(view: View, pairs: Sequence[tuple[str, str]] = PAIRS, value: str = "test_accuracy") -> list[Comparison]:
+def comparisons(
+    view: View, pairs: Pairs | Callable[[Spec], Pairs] = PAIRS, value: str = "test_accuracy"
+) -> list[Comparison]:
     """Every pair of arms at every possible grid point, as one family (privacy.md 23 to 25).
 
     A grid point is judged once all its planned seeds are finished, never on the way there.
     Replicates that were run under different planned numbers of seeds have been looked at on the way: then the error
     is shared by four looks. The margin is the Spec's.
+
+    Args:
+        pairs: the pairs of arms, or a function from a grid point to those that are declared for it.
+        value: the field that is compared.
     """
     rows = view.results()
     cells, finished = [], []
@@ -46,8 +55,8 @@ def comparisons(view: View, pairs: Sequence[tuple[str, str]] = PAIRS, value: str
         if view.experiment.impossible(point):
             continue
         fields = view.fields(point)
-        here = {(r["seed"], r["arm"]): r[value] for r in rows if all(r[n] == v for n, v in fields.items())}
-        for one, other in pairs:
+        here = {(r["seed"], r["arm"]): r[value] for r in rows if value in r and all(r[n] == v for n, v in fields.items())}
+        for one, other in pairs(point) if callable(pairs) else pairs:
             paired = [(here.get((seed, one)), here.get((seed, other))) for seed in sorted(statuses)]
             cells.append((fields, one, other, tuple(a - b for a, b in paired if a is not None and b is not None)))
             finished.append(all(status == "finished" for status in statuses.values()))
@@ -67,7 +76,9 @@ def _early(differences: Sequence[float], margin: float, looks: int, planned: int
 
 
 def words(fields: dict[str, Any]) -> str:
-    """A grid point in words: "sparsity 0.9, budget 1,000"."""
-    return ", ".join(
-        f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:g}" for name, value in fields.items()
-    )
+    """A grid point in words: "sparsity 0.9, budget 1,000", "epsilon plain"."""
+    return ", ".join(f"{name} {_text(value)}" for name, value in fields.items())
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:,}" if isinstance(value, int) else f"{value:g}"

@@ -66,8 +66,8 @@ class Spec(BaseModel):
         for name, info in cls.model_fields.items():
             extra = dict(info.json_schema_extra["control"])
             grid = get_origin(info.annotation) is tuple
-            kind = (info.annotation.__args__[0] if grid else info.annotation).__name__
-            made[name] = Control(name=name, kind=extra.pop("kind", kind), grid=grid, **extra)
+            kind = extra.pop("kind", None) or (info.annotation.__args__[0] if grid else info.annotation).__name__
+            made[name] = Control(name=name, kind=kind, grid=grid, **extra)
         return made
 
     @classmethod
