@@ -1,15 +1,50 @@
-"""Clipping by the book: one example, one backward pass, in float64; what clipped sums are held against."""
+"""Clipping by the book: one example, one backward pass, in float64; and what the tests of clipped sums share."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from reference import ConvNet
 from torch import Tensor
 from torch.func import functional_call
 
-from labkit.population import ModulePopulation
+from labkit.population import CNN, MLP, ModulePopulation
+
+INF = math.inf
+CASES = {"mlp": (MLP((20, 9, 7, 4)), (20,)), "cnn": (CNN((4, 6), (2, 8, 9), 4), (2, 8, 9))}
+CASES["module"] = (ModulePopulation(lambda: ConvNet((4, 6), (2, 8, 8), 4), 3), (2, 8, 8))
+
+
+def batch(dims, *, count=3, size=6, shared=True, dtype=torch.float64, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    lead = (size,) if shared else (count, size)
+    return torch.randn(*lead, *dims, generator=generator, dtype=dtype), torch.randint(0, 4, lead, generator=generator)
+
+
+def draw_masks(params, density=0.5, seed=5, names=None):
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        n: (torch.rand(t.shape, generator=generator) < density).to(t.dtype)
+        for n, t in params.items()
+        if names is None or n in names
+    }
+
+
+def run(arch, params, x, y, clip, weight=None, masks=None, fresh=True, out=None):
+    """The sum, into buffers of NaN where it is fresh, and the report."""
+    first = next(iter(params.values()))
+    clip = torch.as_tensor(clip, dtype=first.dtype).expand(len(first))
+    weight = torch.ones(y.shape[-1], dtype=first.dtype) if weight is None else weight
+    out = {name: torch.full_like(t, math.nan) for name, t in params.items()} if out is None else out
+    return out, arch.clipped_sum(params, x, y, out, clip=clip, weight=weight, fresh=fresh, masks=masks)
+
+
+def close(ours, theirs, tolerance=1e-9):
+    for name, tensor in theirs.items():
+        torch.testing.assert_close(ours[name], tensor, rtol=tolerance, atol=tolerance)
 
 
 def logits_of(arch, params: dict[str, Tensor], member: int) -> Callable[[dict[str, Tensor], Tensor], Tensor]:
