@@ -1,0 +1,43 @@
+"""What is written about a plan, for the store and for readers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from labkit.privacy.noise import OS
+
+if TYPE_CHECKING:
+    from labkit.privacy.plan import Plan
+
+RELATION = "add/remove one record"
+UNIT = "one training example (training split only)"
+TEACHING = "for teaching: reproducible from its seed"
+SECRET = "from the operating system: its keys are not written"
+
+
+def record_of(plan: Plan) -> dict[str, Any]:
+    """Plain JSON values. Without noise there is no key epsilon, but a reason; an infinite clip norm is None."""
+    said: dict[str, Any] = {
+        "relation": RELATION,
+        "unit": UNIT,
+        "sampling": "Poisson",
+        "sample_rate": plan.sample_rate,
+        "examples": plan.examples,
+        "batch_size": plan.batch_size,
+        "steps": plan.steps,
+        "clip_norm": plan.clip_norm if math.isfinite(plan.clip_norm) else None,
+        "noise_multiplier": plan.noise_multiplier,
+        "private": plan.private,
+        "digest": plan.digest(),
+    }
+    if not plan.private:
+        return said | {"reason": plan.reason}
+    return said | {
+        "epsilon": plan.epsilon,
+        "delta": plan.delta,
+        "accountant": plan.accountant,
+        "noise_source": plan.noise_source,
+        "noise": SECRET if plan.noise_source == OS else TEACHING,
+        "also": [repr(event) for event in plan.also],
+    }
