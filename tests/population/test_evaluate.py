@@ -61,6 +61,7 @@ def test_the_prediction_bounds_what_is_allocated(width):
     x, y = torch.randn(2000, 784, device=device), torch.randint(0, 10, (2000,), device=device)
     params = arch.init([0], device=device)
     params = {name: tensor.expand(count, *tensor.shape[1:]) for name, tensor in params.items()}
+    gc.collect()  # what an earlier test left over would be freed meanwhile
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
