@@ -44,12 +44,12 @@ def noise_for(
         except FAILURES:
             return math.inf if sigma < 1 else 0.0  # overflow, or no Renyi divergence left: only the guess suffers
 
-    guess = _smallest(guessed, epsilon, 1.0, precision=0.05)
-    sigma = _smallest(cost, epsilon, guess, precision=PRECISION)
+    guess = least_noise(guessed, epsilon, 1.0, precision=0.05)
+    sigma = least_noise(cost, epsilon, guess, precision=PRECISION)
     return sigma, joint_cost(counted(sigma), delta)
 
 
-def _smallest(cost: Callable[[float], float], target: float, start: float, precision: float) -> float:
+def least_noise(cost: Callable[[float], float], target: float, start: float, precision: float) -> float:
     """A noise multiplier whose cost is at most target and, if any is, above (1 - precision) target.
 
     The cost falls with the noise, nearly as a power of it: false position in logarithms, which keeps the root between a
