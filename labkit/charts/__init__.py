@@ -4,6 +4,14 @@ from labkit.charts.accuracy import accuracy_by_sparsity
 from labkit.charts.candidates import best_of_k, loss_against_accuracy
 from labkit.charts.curves import steps_to_threshold, training_curves
 from labkit.charts.differences import difference_by_sparsity
+from labkit.charts.frontier_audit import audit
+from labkit.charts.frontier_choosing import choosing
+from labkit.charts.frontier_classes import per_class
+from labkit.charts.frontier_landscapes import private_landscapes
+from labkit.charts.frontier_lines import by_sparsity_at_epsilon, frontier
+from labkit.charts.frontier_map import privacy_map, tuned_and_shared
+from labkit.charts.frontier_table import frontier_verdict_rows, frontier_verdicts
+from labkit.charts.frontier_tuning import total_noise, tuning
 from labkit.charts.lines import curvature, interpolation, profiles
 from labkit.charts.png import Still, png, still
 from labkit.charts.surfaces import landscapes, path
@@ -12,18 +20,30 @@ from labkit.charts.table import verdict_rows, verdict_table
 __all__ = [
     "Still",
     "accuracy_by_sparsity",
+    "audit",
     "best_of_k",
+    "by_sparsity_at_epsilon",
+    "choosing",
     "curvature",
     "difference_by_sparsity",
+    "frontier",
+    "frontier_verdict_rows",
+    "frontier_verdicts",
     "interpolation",
     "landscapes",
     "loss_against_accuracy",
     "path",
+    "per_class",
     "png",
+    "privacy_map",
+    "private_landscapes",
     "profiles",
     "steps_to_threshold",
     "still",
+    "total_noise",
     "training_curves",
+    "tuned_and_shared",
+    "tuning",
     "verdict_rows",
     "verdict_table",
 ]

@@ -33,14 +33,21 @@ ARMS = {
     "random": Arm("#0072B2", "random (mean of all drawn)", (6, 3)),
     "first": Arm("#009E73", "first one drawn", (2, 2)),
     "dense": Arm("#333333", "dense parent", (8, 2, 2, 2)),
+    "random-nodes": Arm("#0072B2", "random mask over nodes", (6, 3)),
+    "random-weights": Arm("#56B4E9", "random mask over weights", (3, 3)),
+    "small": Arm("#E69F00", "equally small dense net", (10, 3)),
+    "chosen": Arm("#D55E00", "chosen privately among K", (1, 0)),  # all arms chosen-K
+    "repeats": Arm("#CC79A7", "best of a random number of runs", (2, 2)),
+    "simulated": Arm("#7A6A00", "simulated with small batches", (4, 2)),
 }
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.ConcatChart, alt.VConcatChart, alt.HConcatChart)
 
 
 def arm(name: str) -> Arm:
-    """How an arm is drawn; an arm that is not one of `ARMS` takes a colour by its name's letters."""
-    return ARMS.get(name) or Arm(PALETTE[sum(name.encode()) % len(PALETTE)], name, (4, 2))
+    """How an arm is drawn, chosen-K as `chosen`; one that is not in `ARMS` takes a colour by its name's letters."""
+    known = ARMS.get("chosen" if name.startswith("chosen-") else name)
+    return known or Arm(PALETTE[sum(name.encode()) % len(PALETTE)], name, (4, 2))
 
 
 def in_order(arms: Iterable[str]) -> list[str]:
