@@ -7,29 +7,22 @@ good as they certainly were. The largest epsilon that could not is the bound.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
 from dp_accounting.pld import privacy_loss_distribution
 
 from labkit.errors import BadInput
+from labkit.privacy.accounting import spent
 from labkit.privacy.audit.bounds import Counts, certain_rates
+from labkit.privacy.events import dp_sgd
 
 # Where the curve is touched: a rate bounded by 1 / 100,000 runs says nothing beyond epsilon 12.
 EPSILONS = np.concatenate([np.linspace(0, 2, 81), np.linspace(2, 12, 101)[1:]])
-COARSE, FINE = 1e-3, 1e-4  # steps of the privacy loss grid: for the search, and for the epsilon that is told
+WIDEST = 5e-3  # step of the privacy loss grid
 RELATIVE = 0.004  # of the noise multiplier
 FACTOR = 64.0  # the noise is looked for within this factor of the plan's
-
-
-def training_loss_distribution(
-    noise_multiplier: float, sample_rate: float, steps: int, interval: float = FINE
-) -> privacy_loss_distribution.PrivacyLossDistribution:
-    """The privacy loss of `steps` Poisson-sampled Gaussian steps, add or remove one record."""
-    one = privacy_loss_distribution.from_gaussian_mechanism(
-        noise_multiplier, sampling_prob=sample_rate, value_discretization_interval=interval
-    )
-    return one.self_compose(steps)
 
 
 def refutes(rates: tuple[float, float], deltas: np.ndarray, epsilons: np.ndarray = EPSILONS) -> bool:
@@ -44,6 +37,14 @@ def refutes(rates: tuple[float, float], deltas: np.ndarray, epsilons: np.ndarray
     reached = np.min(np.exp(epsilons) * high + deltas)  # TPR <= e^epsilon FPR + delta
     missed = np.min(np.exp(epsilons) * (1 - low) + deltas)  # 1 - FPR <= e^epsilon (1 - TPR) + delta
     return bool(low > reached or 1 - high > missed)
+
+
+def claim_refuted(
+    counts: Counts, *, sample_rate: float, steps: int, noise_multiplier: float, confidence: float
+) -> bool:
+    """Whether the counts refute DP-SGD with this very noise: true for a correct mechanism with probability at most
+    1 - confidence. `family_lower` then is at least what this noise costs."""
+    return refutes(certain_rates(counts, confidence), curve(noise_multiplier, sample_rate, steps))
 
 
 def family_lower(
@@ -99,17 +100,16 @@ def rates_lower(
 
 @lru_cache(maxsize=512)
 def curve(noise_multiplier: float, sample_rate: float, steps: int) -> np.ndarray:
-    """delta at each of `EPSILONS`."""
-    loss = training_loss_distribution(noise_multiplier, sample_rate, steps, COARSE)
+    """delta at each of `EPSILONS`, rounded up, which can only weaken a bound."""
+    one = sample_rate * math.sqrt(math.expm1(min(noise_multiplier**-2, 9.0)))  # a step's privacy loss, about
+    loss = privacy_loss_distribution.from_gaussian_mechanism(
+        noise_multiplier, sampling_prob=sample_rate, value_discretization_interval=min(0.02 * one, WIDEST)
+    ).self_compose(steps)
     deltas = np.asarray(loss.get_delta_for_epsilon(EPSILONS), dtype=np.float64)
     deltas.setflags(write=False)
     return deltas
 
 
-@lru_cache(maxsize=512)
 def _epsilon(noise_multiplier: float, sample_rate: float, steps: int, delta: float) -> float:
-    # The grid's error is a small part of its step, so that large epsilons need no fine one, which would take seconds.
-    coarse = training_loss_distribution(noise_multiplier, sample_rate, steps, COARSE).get_epsilon_for_delta(delta)
-    if coarse > 4:
-        return float(coarse)
-    return float(training_loss_distribution(noise_multiplier, sample_rate, steps).get_epsilon_for_delta(delta))
+    # By the accountants that gave the plan its epsilon, so that upper and lower bound lie on one axis.
+    return spent(dp_sgd(sample_rate, noise_multiplier, steps), delta).epsilon

@@ -7,8 +7,6 @@ lets nobody guess much better than by coin.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
@@ -69,30 +67,29 @@ def one_run_lower(right: int, guesses: int, canaries: int, delta: float, confide
 
     if excess(0.0) >= 0:
         return 0.0
-    return float(optimize.brentq(excess, 0.0, MOST, xtol=1e-9)) - 1e-9  # on the refuted side
+    return max(0.0, float(optimize.brentq(excess, 0.0, MOST, xtol=1e-9)) - 1e-9)  # on the refuted side
 
 
-def best_guesses(canaries: int, mu: float, delta: float, confidence: float) -> int:
-    """How many guesses to make on each side, before any score is seen: where the bound is largest for scores that are
-    normal with means mu apart, if the numbers of right guesses are their expectations.
+def best_guesses(
+    canaries: int, included: ArrayLike, removed: ArrayLike, delta: float, confidence: float
+) -> tuple[int, float]:
+    """How many guesses to make on each side, before any score is seen, and the bound that can then be expected.
 
-    A wrong mu costs tightness and never validity.
+    Args:
+        included, removed: as many scores of included as of removed canaries, drawn from the laws that they are supposed
+            to have. The number is where the bound is largest if the right guesses are as many as expected; a wrong law
+            costs tightness and never validity.
     """
-    middles = np.arange(1, canaries // 2 + 1)
+    drawn = np.concatenate([np.asarray(removed, dtype=np.float64), np.asarray(included, dtype=np.float64)])
+    coins = (np.arange(len(drawn)) >= len(drawn) // 2)[np.argsort(drawn, kind="stable")]
     sides = np.unique(np.geomspace(1, canaries // 2, 40).astype(int))
-    at = _mixture_quantile(mu)
-    # The i-th highest of m scores lies near the quantile 1 - (i - 1/2) / m; there it is "in" with this probability.
-    place = at(1 - (middles - 0.5) / canaries)
-    right = np.cumsum(special.expit(mu * place - mu * mu / 2))
-    bounds = [one_run_lower(int(2 * right[side - 1]), 2 * int(side), canaries, delta, confidence) for side in sides]
-    return int(sides[int(np.argmax(bounds))])
-
-
-def _mixture_quantile(mu: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Quantiles of the even mixture of N(0, 1) and N(mu, 1)."""
-    grid = np.linspace(-9, mu + 9, 20_001)
-    below = (special.ndtr(grid) + special.ndtr(grid - mu)) / 2
-    return lambda probability: np.interp(probability, below, grid)
+    bounds = []
+    for side in sides:
+        share = max(1, round(len(drawn) * int(side) / canaries))
+        right = int(side * (coins[-share:].mean() + 1 - coins[:share].mean()))
+        bounds.append(one_run_lower(right, 2 * int(side), canaries, delta, confidence))
+    best = int(np.argmax(bounds))
+    return int(sides[best]), bounds[best]
 
 
 def _check(right: int, guesses: int, canaries: int, epsilon: float, delta: float) -> None:

@@ -14,6 +14,7 @@ from labkit.privacy.audit.one_run import best_guesses, one_run_lower, p_value, r
 
 DELTA = 1e-5
 CANARIES = 1000
+NORMAL = special.ndtri((np.arange(20_000) + 0.5) / 20_000)  # as if drawn
 
 
 def test_by_hand():
@@ -56,7 +57,7 @@ def test_a_gaussian_in_one_run_reaches_the_stated_share(mu, least):
     # Steinke et al. audit at 95 %; stated: 20 to 47 % of the truth at 1,000 canaries. The mean of 20 runs; its standard
     # error is below .02.
     truth = epsilon_of_mu(mu, DELTA)
-    guesses = best_guesses(CANARIES, mu, DELTA, 0.95)
+    guesses, expected = best_guesses(CANARIES, mu + NORMAL, NORMAL, DELTA, 0.95)
     shares = []
     for seed in range(20):
         random = np.random.default_rng(seed)
@@ -64,6 +65,7 @@ def test_a_gaussian_in_one_run_reaches_the_stated_share(mu, least):
         right = right_guesses(random.normal(mu * included), included, guesses, guesses)
         shares.append(one_run_lower(right, 2 * guesses, CANARIES, DELTA, 0.95) / truth)
     assert least < np.mean(shares) < 0.47
+    assert np.mean(shares) == pytest.approx(expected / truth, abs=0.05)
 
 
 def test_it_is_valid_where_it_is_tight():
@@ -95,8 +97,8 @@ def test_bounds_grow_with_right_guesses_and_fall_with_delta(guesses, share, conf
 
 
 def test_guesses_stay_within_the_canaries():
-    assert 1 <= best_guesses(2, 1.0, DELTA, 0.95) <= 1
-    assert best_guesses(100, 30.0, 0.0, 0.95) == 50  # nothing is in doubt: all are guessed
+    assert best_guesses(2, 1 + NORMAL, NORMAL, DELTA, 0.95)[0] == 1
+    assert best_guesses(100, 30 + NORMAL, NORMAL, 0.0, 0.95)[0] == 50  # nothing is in doubt: all are guessed
 
 
 @pytest.mark.parametrize(

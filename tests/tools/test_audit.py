@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tools import audit
+from tools.audit import BUGS
+
+# The games of the command line with fewer steps, at the same shift in standard deviations.
+QUICK = {
+    "half-noise": replace(BUGS["half-noise"], steps=36, noise_multiplier=2.4),
+    "unclipped": replace(BUGS["unclipped"], steps=25, noise_multiplier=2.0, runs=100),
+    "one-batch": replace(BUGS["one-batch"], steps=25, noise_multiplier=1.5, runs=2000),
+    "none": replace(BUGS["none"], steps=25, noise_multiplier=2.0, runs=400),
+}
+
+
+@pytest.mark.parametrize("name", ["half-noise", "unclipped", "one-batch"])
+def test_a_planted_bug_is_caught(name):
+    # Each is missed for fewer than 1 in 100 seeds, at 99.9 % joint confidence.
+    found = audit.audited(QUICK[name], seed=0)
+    assert found.refuted
+    assert found.epsilon >= QUICK[name].claimed().epsilon
+
+
+def test_nothing_wrong_is_not_caught():
+    # Accused for 1 in 1,000 seeds.
+    found = audit.audited(QUICK["none"], seed=0)
+    assert not found.refuted
+    assert found.epsilon < QUICK["none"].claimed().epsilon
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(BUGS))
+def test_the_command_says_what_it_found(name, capsys):
+    assert audit.main([name]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0].startswith("claimed: epsilon")
+    assert "99.9 % joint confidence" in said[1]
+    assert said[2].startswith("not caught" if name == "none" else "caught")
+
+
+def test_an_unknown_bug_is_named(capsys):
+    with pytest.raises(SystemExit):
+        audit.main(["twice"])
+    assert "half-noise" in capsys.readouterr().err
+
+
+def test_too_few_runs_miss_and_say_so(monkeypatch, capsys):
+    monkeypatch.setitem(BUGS, "half-noise", QUICK["half-noise"])
+    assert audit.main(["half-noise", "--runs", "10"]) == 1
+    assert capsys.readouterr().out.splitlines()[2].startswith("not caught")
