@@ -55,7 +55,8 @@ def comparisons(
         if view.experiment.impossible(point):
             continue
         fields = view.fields(point)
-        here = {(r["seed"], r["arm"]): r[value] for r in rows if value in r and all(r[n] == v for n, v in fields.items())}
+        own = (row for row in rows if value in row and all(row[name] == held for name, held in fields.items()))
+        here = {(row["seed"], row["arm"]): row[value] for row in own}
         for one, other in pairs(point) if callable(pairs) else pairs:
             paired = [(here.get((seed, one)), here.get((seed, other))) for seed in sorted(statuses)]
             cells.append((fields, one, other, tuple(a - b for a, b in paired if a is not None and b is not None)))

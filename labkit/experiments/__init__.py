@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 MODULES = {
     "00": "labkit.experiments.tour",
     "01": "labkit.experiments.random_search",
+    "02": "labkit.experiments.frontier",
 }
 
 

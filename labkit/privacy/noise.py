@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.streams import stream_seed
+from labkit.streams import stream, stream_seed
 
 SEEDED, OS = "seeded", "os"
 SOURCES = (SEEDED, OS)
@@ -35,6 +35,14 @@ def draw_key(source: str, seed: int, *labels: str | int) -> int:
     if source == OS:
         return secrets.randbits(128)
     return stream_seed(seed, "poisson", *labels) << 63 | stream_seed(seed, "poisson too", *labels)
+
+
+def secret_stream(source: str, seed: int, *labels: str | int) -> torch.Generator:
+    """A generator for one private choice; `source` as for `noise_key`.
+
+    PyTorch keeps 32 bits of its seed: enough for numbers that stay secret themselves, too few for released noise.
+    """
+    return torch.Generator().manual_seed(secrets.randbits(63)) if source == OS else stream(seed, *labels)
 
 
 def fill_normal(out: Tensor, keys: Sequence[int], step: int, wanted: Sequence[bool]) -> None:

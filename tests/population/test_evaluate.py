@@ -1,3 +1,5 @@
+import gc
+
 import pytest
 import torch
 import torch.nn.functional as F

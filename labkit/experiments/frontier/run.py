@@ -1,0 +1,153 @@
+"""All replicates of one epsilon: learning rates, private choices, training, and what each arm reached."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping, Sequence
+
+import torch
+
+from labkit.experiments.frontier.arms import CHOSEN, DENSE, RANDOM, REPEATS, SIMULATED, Arm, Network
+from labkit.experiments.frontier.audits import audits
+from labkit.experiments.frontier.batch import Batch, Table, digest
+from labkit.experiments.frontier.choosing import Cell, cell_of, choose_masks, repeated, winner
+from labkit.experiments.frontier.ledger import spent_points
+from labkit.experiments.frontier.pictures import pictures
+from labkit.experiments.frontier.spec import SHARED, TUNED
+from labkit.experiments.frontier.training import Told, train
+from labkit.experiments.frontier.tuning import Tuned, tune
+from labkit.runs.events import Chunk, Event, Point, Result
+from labkit.runs.experiment import Job, Resources
+
+DRAWN = (DENSE, RANDOM)  # arms whose learning curves are told while they grow
+
+
+def run(jobs: Sequence[Job], resources: Resources) -> Iterator[tuple[int, Event]]:
+    """The events of replicates of one epsilon (see `labkit.runs.experiment.Together`).
+
+    Results come last, after all that a resumed run would have to say again.
+    """
+    batch = Batch(jobs, resources)
+    batch.expected = expected_steps(batch)
+    tuned = (yield from tune(batch)) if batch.point.learning_rate in (TUNED, SHARED) else None
+    rows = yield from learn(batch, tuned)
+    yield from pictures(batch, rates_of(batch, tuned, Arm(DENSE, batch.plans.training))[""])
+    yield from audits(batch)
+    if tuned:
+        yield from ((batch.lead, point) for arm in tuned.rates for point in tuned.points(arm))
+    for place, job in enumerate(batch.jobs):
+        for arm in batch.arms(job):
+            yield place, result(batch, tuned, arm, rows[place, arm.name])
+
+
+def rates_of(batch: Batch, tuned: Tuned | None, arm: Arm) -> dict[str, float]:
+    """The learning rates that an arm is reported with: its own, and that of the dense network."""
+    if tuned is None:
+        return {"": batch.point.learning_rate}
+    dense = tuned.best(Arm(DENSE, batch.plans.training))
+    if batch.point.learning_rate == SHARED or arm.kind == SIMULATED:
+        return {"": dense}
+    return {"": tuned.best(arm.tuned_as()), "_shared": dense}
+
+
+def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, dict[tuple[int, str], dict[str, Table]]]:
+    """Train every network of every arm once; for each place and arm what its networks reached, by the rate's suffix."""
+    chosen = yield from choose_masks(batch)
+    wanted: dict[tuple[int, str, str], list[Network]] = {}
+    for place, job in enumerate(batch.jobs):
+        for arm in batch.arms(job):
+            for suffix, rate in rates_of(batch, tuned, arm).items():
+                wanted[place, arm.name, suffix] = networks_of(batch, job, arm, rate, suffix, chosen)
+    networks = list(dict.fromkeys(network for some in wanted.values() for network in some))
+    numbers = {network: i for i, network in enumerate(networks)}
+    places: dict[Network, list[int]] = {}
+    for (place, _, suffix), some in wanted.items():
+        if suffix == "":
+            for network in some:
+                places.setdefault(network, []).append(place)
+
+    def curve(network: Network, step: int, accuracy: float, after: int = -1) -> Iterator[Told]:
+        if network.arm.kind in DRAWN:
+            for place in places.get(network, []):
+                if place > after:
+                    values = {"arm": network.arm.name, "step": step, "selection_accuracy": accuracy}
+                    yield place, Point("curve", values)
+
+    key = f"learned-{digest(networks, [(job.seed, job.point.hashed()) for job in batch.jobs])}"
+    if key in batch.resources.chunks:
+        learned = dict(batch.resources.chunks[key])
+        # Points that the first replicate said before this chunk are in the store; the others' were dropped.
+        for network, own in zip(networks, learned["curve"], strict=True):
+            for step, accuracy in zip(batch.point.looks(), own.tolist(), strict=True):
+                yield from curve(network, step, accuracy, after=0)
+    else:
+        yield from spent_points(batch)
+        learned = yield from train(batch, networks, "training", look=curve)
+        yield 0, Chunk(key, learned)
+    rows: dict[tuple[int, str], dict[str, Table]] = {}
+    for (place, name, suffix), some in wanted.items():
+        at = [numbers[network] for network in some]
+        if name == REPEATS:
+            at = [winner(batch, cell_of(batch.jobs[place]), suffix, at, learned)]
+        row = {field: value[at[0]] for field, value in learned.items()}
+        rows.setdefault((place, name), {})[suffix] = row
+    return rows
+
+
+def networks_of(
+    batch: Batch, job: Job, arm: Arm, rate: float, suffix: str, chosen: Mapping[tuple[Cell, int], int]
+) -> list[Network]:
+    """The networks behind one arm of one replicate: one, or as many as were repeated."""
+    if arm.kind == REPEATS:
+        return repeated(batch, arm, cell_of(job), rate, suffix)
+    candidate = chosen[cell_of(job), int(arm.candidates)] if arm.kind == CHOSEN else 0
+    return [Network(arm, job.seed, rate, candidate)]
+
+
+def result(batch: Batch, tuned: Tuned | None, arm: Arm, reached: dict[str, Table]) -> Result:
+    """The stored numbers of one arm of one replicate."""
+    plan, own, rates = arm.plan, reached[""], rates_of(batch, tuned, arm)
+    values = {
+        "test_accuracy": float(own["test_accuracy"]),
+        "test_loss": finite(own["test_loss"]),
+        "selection_accuracy": float(own["selection_accuracy"]),
+        "learning_rate": rates[""],
+        "noise_multiplier": plan.noise_multiplier,
+        "sample_rate": plan.sample_rate,
+        "steps": plan.steps,
+        "parameters": batch.parameters(arm),
+        "test_images": len(batch.data.test),
+        "not_private_clipped": float(own["clipped"]),
+        "not_private_dropped": int(own["dropped"]),
+    }
+    values |= {f"recall_{label}": float(share) for label, share in enumerate(own["recall"])}
+    if "_shared" in reached:
+        values["test_accuracy_shared"] = float(reached["_shared"]["test_accuracy"])
+        values["learning_rate_shared"] = rates["_shared"]
+    if plan.clip_norm < float("inf"):
+        values["clip_norm"] = plan.clip_norm
+    if plan.private and arm.kind != SIMULATED:
+        values["delta"] = plan.delta
+        values["epsilon_spent"], values["accountant"] = batch.plans.cost(arm)
+    if arm.candidates:
+        values["candidates"] = arm.candidates
+    if tuned is not None and arm.kind != SIMULATED:
+        like = arm.tuned_as() if batch.point.learning_rate == TUNED else Arm(DENSE, batch.plans.training)
+        values |= {"tuned_rates": len(tuned.rates[like]), "widened": tuned.rounds[like]}
+        values["tuning_seeds"] = batch.point.tuning_seeds
+    return Result(arm.name, values)
+
+
+def finite(loss: torch.Tensor) -> float:
+    """A loss as the store takes it: one that overflowed counts as 1e9."""
+    return float(loss.nan_to_num(1e9, posinf=1e9).clamp(max=1e9))
+
+
+def expected_steps(batch: Batch) -> float:
+    """Network-steps of the whole batch, without what widened grids add."""
+    point = batch.point
+    every = {arm for job in batch.jobs for arm in batch.arms(job)}
+    tuning = len({arm.tuned_as() for arm in every if arm.kind != SIMULATED}) * point.rates * point.tuning_seeds
+    both = 2 if point.learning_rate == TUNED else 1
+    seeds = len({job.seed for job in batch.jobs})
+    reported = sum(both * (arm.candidates if arm.kind == REPEATS else 1) for arm in every) * seeds
+    return point.steps * (reported + (tuning if point.learning_rate in (TUNED, SHARED) else 0))
