@@ -51,6 +51,13 @@ def test_thresholds_are_half_the_shift_and_a_tail():
     assert (without, shift) == pytest.approx((-(mu**2) / 2, mu**2), rel=0.02)
 
 
+def test_each_threshold_takes_its_share_of_the_error():
+    # 10 of 10 and 0 of 10 at one threshold, no evidence at the other; 80 % over both is 90 % each, 5 % a side.
+    said = judge((Counts(10, 10, 0, 10), Counts(5, 10, 5, 10)), plan(), confidence=0.8)
+    miss = 1 - 0.05**0.1
+    assert said.supposing_nothing == pytest.approx(math.log((1 - miss - 1e-5) / miss))
+
+
 def test_expected_counts_are_shares_of_the_runs():
     planted = plant(plan(), *examples(), 1, seed=0)
     few, many = expected_counts(planted, 100), expected_counts(planted, 100_000)
