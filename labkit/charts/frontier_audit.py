@@ -38,9 +38,9 @@ def audit(view: View) -> alt.LayerChart | alt.Chart:
         return waiting(AUDIT, "no audit has reported yet")
     table = [_entry(row) for row in rows]
     latest = [group[-1] for group in _by_runs(table).values()]
-    claims = ordered(row["epsilon_claimed"] for row in rows)
-    spans = [_span(claim, [e for e in latest if e["claimed"] == claim]) for claim in claims]
-    sort = [called(claim) for claim in claims]
+    sort = [called(epsilon) for epsilon in ordered(row["epsilon"] for row in rows)]
+    spans = [_span([e for e in latest if e["epsilon"] == epsilon]) for epsilon in sort]
+    claims = [span["claimed"] for span in spans]
     most = max([*claims, *(entry["lower"] for entry in table)])
     scale = alt.Scale(type="sqrt", domain=[0, 1.04 * most], nice=False)
     axis = alt.Axis(values=[0, *claims], format=".3~g", labelOverlap=True)
@@ -93,21 +93,21 @@ def confidence_words(confidence: float) -> str:
 
 def _entry(row: Row) -> dict[str, Any]:
     claimed, lower = float(row["epsilon_claimed"]), float(row["epsilon_lower"])
-    made = {"epsilon": called(row["epsilon_claimed"]), "claimed": claimed, "lower": lower, "method": row["method"]}
+    made = {"epsilon": called(row["epsilon"]), "claimed": claimed, "lower": lower, "method": row["method"]}
     made |= {"called": METHODS[row["method"]], "runs": int(row["runs"])}
     return made | ({"expected": float(row["epsilon_expected"])} if "epsilon_expected" in row else {})
 
 
 def _by_runs(table: Sequence[dict[str, Any]]) -> dict[tuple[Any, ...], list[Row]]:
-    return grouped(sorted(table, key=lambda entry: entry["runs"]), ("claimed", "method"))
+    return grouped(sorted(table, key=lambda entry: entry["runs"]), ("epsilon", "method"))
 
 
-def _span(claim: float, latest: Sequence[Row]) -> dict[str, Any]:
+def _span(latest: Sequence[Row]) -> dict[str, Any]:
     """From the best lower bound to the claim, and what that says."""
-    best = max(entry["lower"] for entry in latest)
+    best, claim = max(entry["lower"] for entry in latest), latest[0]["claimed"]
     refuted = best > claim
     said = f"refuted: at least {best:.2f}" if refuted else f"at least {best:.2f}, {100 * best / claim:.0f} % of it"
-    made = {"epsilon": called(claim), "claimed": float(claim), "lower": best, "refuted": refuted, "said": said}
+    made = {"epsilon": latest[0]["epsilon"], "claimed": claim, "lower": best, "refuted": refuted, "said": said}
     return made | {"ink": REFUTED if refuted else SOFT}
 
 

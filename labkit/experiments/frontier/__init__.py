@@ -53,6 +53,7 @@ EXPERIMENT = Experiment(
             charts.per_class,
             charts.total_noise,
             charts.choosing,
+            charts.ledger,
             charts.audit,
             charts.private_landscapes,
         )

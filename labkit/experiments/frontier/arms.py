@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -136,14 +135,3 @@ def arms_of(plans: Plans, sparsity: float, space: str) -> list[Arm]:
             made += [Arm(f"{CHOSEN}-{k}", plans.chosen, sparsity, space, k) for k in plans.point.budgets()]
             made.append(Arm(REPEATS, plans.repeats.base, sparsity, space, plans.point.repeats))
     return made
-
-
-def pairs_of(point: FrontierSpec) -> Sequence[tuple[str, str]]:
-    """The comparisons declared for a grid point."""
-    (sparsity,), (space,), (epsilon,) = point.sparsity, point.space, point.epsilon
-    if sparsity == 0:
-        return ()
-    pairs = [(RANDOM, DENSE), (RANDOM, SMALL)]
-    if space == "nodes" and epsilon not in (CLIPPED, PLAIN):
-        pairs += [(f"{CHOSEN}-{k}", RANDOM) for k in point.budgets()] + [(REPEATS, RANDOM)]
-    return pairs

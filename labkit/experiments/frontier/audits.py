@@ -21,6 +21,7 @@ def audits(batch: Batch) -> Iterator[Told]:
     steps = audit(plan, train.x, train.y, runs, seed, batch.resources.device)
     found = yield from relay(steps, lambda _: (0, batch.progress("audit: shadow networks")))
     claimed = {"epsilon_claimed": found["epsilon"], "confidence": found["confidence"]}
-    for method, lower, size in (("game", "lower", "runs"), ("one_run", "one_run", "canaries")):
-        values = {"epsilon_lower": found[lower], "expected": found[f"{lower}_expected"], "runs": found[size]}
+    methods = {"game": ("lower", "runs"), "supposing_nothing": ("supposing_nothing", "runs")}
+    for method, (lower, size) in (methods | {"one_run": ("one_run", "canaries")}).items():
+        values = {"epsilon_lower": found[lower], "epsilon_expected": found[f"{lower}_expected"], "runs": found[size]}
         yield batch.lead, Point("audit", {"method": method, **claimed, **values})

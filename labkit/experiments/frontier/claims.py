@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labkit.experiments.frontier.arms import DENSE, RANDOM, SIMULATED, pairs_of
+from labkit.charts.frontier_rows import families, judged
+from labkit.experiments.frontier.arms import DENSE, SIMULATED
 from labkit.experiments.frontier.spec import CLIPPED, PLAIN
 from labkit.runs.experiment import Claim
 from labkit.stats import mean_interval
-from labkit.verdicts import comparisons, words
+from labkit.verdicts import words
 
 if TYPE_CHECKING:
     from labkit.runs.view import View
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 def verdict_words(view: View) -> str:
     """The answer to the question of the notebook, in words."""
-    judged = [c for c in comparisons(view, pairs_of) if (c.one, c.other) == (RANDOM, DENSE)]
-    return "\n".join(f"{words(c.fields)}: a random mask against dense: {c.verdict.text}" for c in judged)
+    found = judged(view, families(view)["parent"])
+    return "\n".join(f"{words(c.fields)}: a random mask against dense: {c.verdict.text}" for c in found)
 
 
 def claims(view: View) -> list[Claim]:

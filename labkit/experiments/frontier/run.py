@@ -10,11 +10,11 @@ from labkit.experiments.frontier.arms import CHOSEN, DENSE, RANDOM, REPEATS, SIM
 from labkit.experiments.frontier.audits import audits
 from labkit.experiments.frontier.batch import Batch, Table, digest
 from labkit.experiments.frontier.choosing import Cell, cell_of, choose_masks, repeated, winner
-from labkit.experiments.frontier.ledger import spent_points
+from labkit.experiments.frontier.ledger import ledger, spent_so_far
 from labkit.experiments.frontier.pictures import pictures
 from labkit.experiments.frontier.spec import SHARED, TUNED
 from labkit.experiments.frontier.training import Told, train
-from labkit.experiments.frontier.tuning import Tuned, tune
+from labkit.experiments.frontier.tuning import Tuned, tune, tuned_networks
 from labkit.runs.events import Chunk, Event, Point, Result
 from labkit.runs.experiment import Job, Resources
 
@@ -29,11 +29,12 @@ def run(jobs: Sequence[Job], resources: Resources) -> Iterator[tuple[int, Event]
     batch = Batch(jobs, resources)
     batch.expected = expected_steps(batch)
     tuned = (yield from tune(batch)) if batch.point.learning_rate in (TUNED, SHARED) else None
-    rows = yield from learn(batch, tuned)
+    rows, networks = yield from learn(batch, tuned)
     yield from pictures(batch, rates_of(batch, tuned, Arm(DENSE, batch.plans.training))[""])
     yield from audits(batch)
     if tuned:
         yield from ((batch.lead, point) for arm in tuned.rates for point in tuned.points(arm))
+    yield from ledger(batch, [*networks, *(tuned_networks(batch, tuned) if tuned else [])], 2 if tuned else 1)
     for place, job in enumerate(batch.jobs):
         for arm in batch.arms(job):
             yield place, result(batch, tuned, arm, rows[place, arm.name])
@@ -49,8 +50,15 @@ def rates_of(batch: Batch, tuned: Tuned | None, arm: Arm) -> dict[str, float]:
     return {"": tuned.best(arm.tuned_as()), "_shared": dense}
 
 
-def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, dict[tuple[int, str], dict[str, Table]]]:
-    """Train every network of every arm once; for each place and arm what its networks reached, by the rate's suffix."""
+Rows = dict[tuple[int, str], dict[str, Table]]
+
+
+def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows, list[Network]]]:
+    """Train every network of every arm once.
+
+    Returns:
+        for each place and arm what its network reached, by the rate's suffix; and all networks.
+    """
     chosen = yield from choose_masks(batch)
     wanted: dict[tuple[int, str, str], list[Network]] = {}
     for place, job in enumerate(batch.jobs):
@@ -65,7 +73,12 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, dict[tuple
             for network in some:
                 places.setdefault(network, []).append(place)
 
+    told: set[int] = set()  # steps whose spending was said
+
     def curve(network: Network, step: int, accuracy: float, after: int = -1) -> Iterator[Told]:
+        if batch.plans.noisy and after < 0 and network.arm.kind == DENSE and step not in told:
+            told.add(step)
+            yield 0, spent_so_far(batch, step)
         if network.arm.kind in DRAWN:
             for place in places.get(network, []):
                 if place > after:
@@ -80,17 +93,16 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, dict[tuple
             for step, accuracy in zip(batch.point.looks(), own.tolist(), strict=True):
                 yield from curve(network, step, accuracy, after=0)
     else:
-        yield from spent_points(batch)
         learned = yield from train(batch, networks, "training", look=curve)
         yield 0, Chunk(key, learned)
-    rows: dict[tuple[int, str], dict[str, Table]] = {}
+    rows: Rows = {}
     for (place, name, suffix), some in wanted.items():
         at = [numbers[network] for network in some]
         if name == REPEATS:
             at = [winner(batch, cell_of(batch.jobs[place]), suffix, at, learned)]
         row = {field: value[at[0]] for field, value in learned.items()}
         rows.setdefault((place, name), {})[suffix] = row
-    return rows
+    return rows, networks
 
 
 def networks_of(

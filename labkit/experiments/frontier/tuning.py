@@ -25,9 +25,11 @@ class Tuned:
     Args:
         rates, accuracy: for each arm the rates tried, ascending, and the mean selection accuracy of each.
         rounds: how often each arm's grid was widened.
+        first: the rates that every arm was tried with.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, first: Sequence[float]) -> None:
+        self.first = tuple(first)
         self.rates: dict[Arm, list[float]] = {}
         self.accuracy: dict[Arm, list[float]] = {}
         self.rounds: dict[Arm, int] = {}
@@ -48,13 +50,12 @@ class Tuned:
 
     def points(self, arm: Arm) -> list[Point]:
         """One row for each rate tried."""
-        first = len(self.rates[arm]) - STEP * self.rounds[arm]
         return [
             Point(
                 "tuning",
                 {
                     "arm": arm.name, "learning_rate": rate, "selection_accuracy": accuracy,
-                    "chosen": i == self.place(arm), "first": first, "widened": self.rounds[arm],
+                    "chosen": i == self.place(arm), "round": int(rate not in self.first), "widened": self.rounds[arm],
                     "tuned_sparsity": arm.sparsity, "tuned_space": arm.space or "none",
                 },
             )
@@ -85,7 +86,8 @@ def tune(batch: Batch) -> Generator[tuple[int, Event], None, Tuned]:
     """Find every arm's learning rate, yielding events; from a stored chunk where a resumed run has one."""
     arms = list(dict.fromkeys(a.tuned_as() for job in batch.jobs for a in batch.arms(job) if a.kind != SIMULATED))
     key = f"tuning-{digest(arms, tuning_seeds(batch), batch.point.rates)}"
-    tuned = Tuned()
+    first = first_grid(batch.point.rates)
+    tuned = Tuned(first)
     if key in batch.resources.chunks:
         held = batch.resources.chunks[key]
         for i, arm in enumerate(arms):
@@ -93,7 +95,7 @@ def tune(batch: Batch) -> Generator[tuple[int, Event], None, Tuned]:
             tuned.add(arm, held["rate"][own].tolist(), held["accuracy"][own].tolist())
             tuned.rounds[arm] = int(held["rounds"][i])
         return tuned
-    waiting = {arm: first_grid(batch.point.rates) for arm in arms}
+    waiting = dict.fromkeys(arms, first)
     tuned.rounds = dict.fromkeys(arms, 0)
     while waiting:
         yield from _round(batch, tuned, waiting)
@@ -117,6 +119,16 @@ def _round(batch: Batch, tuned: Tuned, waiting: dict[Arm, list[float]]) -> Gener
     for arm, rates in waiting.items():
         tuned.add(arm, rates, accuracy[: len(rates)])
         del accuracy[: len(rates)]
+
+
+def tuned_networks(batch: Batch, tuned: Tuned) -> list[Network]:
+    """Every network that the tuning trained."""
+    return [
+        Network(arm, seed, rate, purpose="tuning")
+        for arm, rates in tuned.rates.items()
+        for rate in rates
+        for seed in tuning_seeds(batch)
+    ]
 
 
 def _table(arms: Sequence[Arm], tuned: Tuned) -> dict[str, torch.Tensor]:

@@ -1,0 +1,151 @@
+"""The ledger: what each network cost, what choosing it cost, what all runs cost; and what is free or not covered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import altair as alt
+
+from labkit.charts.epsilons import called, is_number, ordered
+from labkit.charts.rows import NOTHING, values
+from labkit.charts.theme import FAINT, INK, SOFT, WIDTH, themed, titled, waiting
+from labkit.errors import BadInput
+from labkit.privacy import shared, spent
+from labkit.privacy.events import dp_sgd
+from labkit.privacy.selection import selection_event
+
+if TYPE_CHECKING:
+    from labkit.runs.view import View
+
+LEDGER = "The ledger: what was spent"
+FREE = (
+    ("fixed random masks", "drawn from a seed, they know nothing of the data"),
+    ("evaluating and drawing a private network", "post-processing of what was released"),
+    ("classes, image size, n and the scaling of pixels", "public by declaration"),
+)
+NOT_COVERED = (
+    ("selection and test images", "the guarantee is of the training split only"),
+    ("shares of clipped examples, loss landscapes", "exact statistics of private data: marked not private"),
+    ("clipped, plain and simulated networks", "no epsilon, or one far above what is written beside them"),
+)
+
+
+def ledger_rows(view: View) -> list[dict[str, Any]]:
+    """For each epsilon of the dense network: (a) its run alone, and (b) charged for choosing its learning rate.
+
+    (b) counts every network that its tuning trained; those of one tuning seed share their draws and are one event.
+    """
+    found: dict[float, dict[str, Any]] = {}
+    for row in view.results():
+        if row["arm"] != "dense" or not is_number(row["epsilon"]) or row["epsilon"] in found:
+            continue
+        own = dp_sgd(row["sample_rate"], row["noise_multiplier"], row["steps"])
+        charged = row["epsilon_spent"]
+        if "tuned_rates" in row:
+            sigma = shared([row["noise_multiplier"]] * row["tuned_rates"])
+            tuning = [dp_sgd(row["sample_rate"], sigma, row["steps"])] * row["tuning_seeds"]
+            charged = _epsilon([own, *tuning], row["delta"])
+        found[row["epsilon"]] = {
+            "epsilon": row["epsilon"], "alone": row["epsilon_spent"], "charged": charged, "delta": row["delta"],
+            "tried": row.get("tuned_rates", 0) * row.get("tuning_seeds", 0), "accountant": row["accountant"],
+        }  # fmt: skip
+    return [found[epsilon] for epsilon in ordered(found)]
+
+
+def all_runs(view: View) -> dict[str, Any] | None:
+    """(c) Everything that was run, tuning and losing runs included; None before the first batch has ended.
+
+    Networks of one draw are one event across epsilons as well. Repeats join by plain composition: epsilons and deltas
+    add up.
+    """
+    rows = view.series("ledger")
+    if not rows:
+        return None
+    groups: dict[tuple[Any, ...], list[float]] = {}
+    events, added, times, networks = [], 0.0, 0, 0
+    for row in rows:
+        if row["what"] == "training":
+            key = row["group"], row["sample_rate"], row["steps"]
+            groups.setdefault(key, []).append(row["noise_multiplier"])
+            networks += row["networks"]
+        elif row["what"] == "chosen":
+            events += [selection_event(row["epsilon_each"])] * row["times"]
+        else:
+            added, times = added + row["epsilon_each"] * row["times"], times + row["times"]
+    events += [dp_sgd(rate, shared(sigmas), steps) for (_, rate, steps), sigmas in groups.items()]
+    delta = rows[0]["delta"]
+    epsilon = _epsilon(events, delta) + added
+    return {"epsilon": epsilon, "delta": delta * (1 + times), "networks": networks, "draws": len(groups)}
+
+
+def totals(view: View) -> str:
+    """The three totals in words."""
+    rows, everything = ledger_rows(view), all_runs(view)
+    if not rows or everything is None:
+        return ""
+    most = rows[-1]
+    return (
+        f"(a) a run alone: epsilon {most['alone']:.3g}; (b) charged for choosing its learning rate: "
+        f"{_number(most['charged'])}; (c) all runs with tuning: {_number(everything['epsilon'])}, "
+        "not a releasable guarantee"
+    )
+
+
+def ledger(view: View) -> alt.VConcatChart | alt.Chart:
+    """The three totals, and the lists of what is free and what is not covered, each with its reason."""
+    rows, everything = ledger_rows(view), all_runs(view)
+    if not rows:
+        return waiting(LEDGER, NOTHING)
+    table = [("epsilon asked for", "(a) this run", "(b) charged for choosing", "networks tried for (b)")]
+    table += [(called(r["epsilon"]), f"{r['alone']:.3f}", _number(r["charged"]), f"{r['tried']:,}") for r in rows]
+    whole = [("(c) all runs with tuning", "not counted yet")]
+    if everything:
+        said = f"epsilon {_number(everything['epsilon'])} at delta {everything['delta']:.2g}: "
+        said += f"{everything['networks']:,} networks on {everything['draws']:,} draws; not a releasable guarantee"
+        whole = [(whole[0][0], said)]
+    parts = [
+        _table(table, (0, 130, 270, 440), heading=True),
+        _table(whole, (0, 200)),
+        _titled("Free", _table(FREE, (0, 330))),
+        _titled("Not covered", _table(NOT_COVERED, (0, 330))),
+    ]
+    first = rows[0]
+    text = titled(
+        LEDGER,
+        f"dense network; add/remove one training example; delta {first['delta']:.2g}; {first['accountant']}; Poisson",
+        "networks that share their draws are one event: counting them as independent would say too little",
+    )
+    return themed(alt.vconcat(*parts, spacing=14).properties(title=text))
+
+
+def _titled(text: str, chart: alt.Chart) -> alt.Chart:
+    return chart.properties(title=alt.TitleParams(text=text, fontSize=12, fontWeight=600, offset=4))
+
+
+def _table(rows: Sequence[Sequence[str]], at: Sequence[int], *, heading: bool = False) -> alt.LayerChart:
+    cells = [
+        {"line": line, "x": at[column], "text": text, "ink": SOFT if heading and line == 0 else INK}
+        for line, row in enumerate(rows)
+        for column, text in enumerate(row)
+    ]
+    base = alt.Chart(values(cells), width=WIDTH, height=alt.Step(21)).encode(
+        y=alt.Y("line:O", axis=None), x=alt.X("x:Q", scale=alt.Scale(domain=[0, WIDTH], nice=False), axis=None)
+    )
+    rule = base.mark_rule(color=FAINT, yOffset=10).encode(x=alt.value(0), x2=alt.value("width"))
+    return alt.layer(
+        rule, base.mark_text(align="left", fontSize=12).encode(text="text:N", color=alt.Color("ink:N", scale=None))
+    )
+
+
+def _epsilon(events: Sequence[Any], delta: float) -> float:
+    """The accountants' bound; infinite where neither can compute one."""
+    try:
+        return spent(events, delta).epsilon
+    except BadInput:
+        return math.inf
+
+
+def _number(epsilon: float) -> str:
+    return f"{epsilon:.3g}" if math.isfinite(epsilon) else "more than PLD and RDP can bound"
