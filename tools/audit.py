@@ -105,10 +105,11 @@ def examples() -> tuple[Tensor, Tensor]:
     return torch.from_numpy(data.scaled()).flatten(1), (torch.from_numpy(data.labels) >= 5).long()
 
 
-def audited(bug: Bug, seed: int) -> Judged:
+def audited(bug: Bug, seed: int, device: torch.device | str = "cpu") -> Judged:
     """Audit a broken trainer against what its plan claims."""
     plan = bug.claimed()
-    return judge(play(plan, *examples(), bug.runs, seed, trainer=bug.trainer).counts(), plan)
+    x, y = (tensor.to(device) for tensor in examples())
+    return judge(play(plan, x, y, bug.runs, seed, trainer=bug.trainer).counts(), plan)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -116,6 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("bug", choices=BUGS)
     parser.add_argument("--runs", type=int, help="shadow models in each world; default: enough for the bug")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
     wanted = parser.parse_args(arguments)
     bug, began = BUGS[wanted.bug], time.perf_counter()
     if wanted.runs is not None:
@@ -126,7 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
         f"(q {plan.sample_rate:g}, {plan.steps} steps, sigma {plan.noise_multiplier:g})",
         flush=True,
     )
-    found = audited(bug, wanted.seed)
+    found = audited(bug, wanted.seed, wanted.device)
     print(
         f"audited: epsilon at least {found.epsilon:.3g} at {100 * found.confidence:g} % joint confidence, "
         f"{bug.runs:,} runs a world; for any mechanism at least {found.supposing_nothing:.3g}\n"

@@ -9,7 +9,7 @@ from scipy import special
 
 from labkit.errors import BadInput
 from labkit.privacy.audit.bounds import Counts, epsilon_of_mu, mu_lower
-from labkit.privacy.audit.family import family_lower, rates_lower, refutes
+from labkit.privacy.audit.family import claim_refuted, family_lower, rates_lower, refutes
 
 DELTA = 1e-5
 PLAN = {"sample_rate": 0.07, "steps": 400, "noise_multiplier": 6.0, "delta": DELTA}
@@ -79,6 +79,18 @@ def test_training_at_the_claimed_noise_is_not_refuted_and_at_half_of_it_is():
     for seed in range(4):
         assert family_lower(trained(plan, 1000, 2.8, seed), **plan, confidence=0.999) < claimed
         assert family_lower(trained(plan, 1000, 1.4, seed), **plan, confidence=0.999) > claimed
+
+
+def test_one_batch_for_all_steps_is_refuted_with_the_stated_power():
+    # q .07, T 400, sigma 6, threshold at 3 deviations, 2,000 runs a world, 99.9 % joint over three thresholds: 999 of
+    # 1,000 games show it. 97 of 100 or fewer happen to a correct program for 1 in 100,000 seeds.
+    runs, seen, claim = 2000, 0, {name: PLAN[name] for name in ("sample_rate", "steps", "noise_multiplier")}
+    for seed in range(100):
+        random = np.random.default_rng(seed)
+        shift = 20 / 6 * (random.random(runs) < 0.07)
+        hits, alarms = (random.normal(shift) > 3).sum(), (random.normal(0, 1, runs) > 3).sum()
+        seen += claim_refuted(Counts(int(hits), runs, int(alarms), runs), **claim, confidence=1 - 0.001 / 3)
+    assert seen >= 98
 
 
 def test_no_evidence_is_no_bound():
