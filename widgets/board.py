@@ -9,6 +9,7 @@ import ipywidgets as W
 
 from widgets.command_line import CommandLine
 from widgets.controls import Controls
+from widgets.gauge import Gauge
 from widgets.live_chart import LiveChart
 from widgets.run_table import RunTable
 
@@ -45,6 +46,7 @@ class Board:
         self.status = W.Label().add_class("labkit-status")
         self.bar = W.FloatProgress(min=0, max=1).add_class("labkit-bar")
         self.facts = W.Label().add_class("labkit-facts").add_class("labkit-quiet")
+        self.gauge = Gauge()
         self.chart = LiveChart(spec)
         self.verdict = W.Label().add_class("labkit-verdict")
         self.runs = RunTable().add_class("labkit-table")
@@ -59,6 +61,7 @@ class Board:
                 W.Box([buttons, self.status]).add_class("labkit-bridge"),
                 self.bar,
                 self.facts,
+                self.gauge.widget,
                 self.chart,
                 self.verdict,
                 self.runs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import traitlets
@@ -27,10 +28,15 @@ def command(experiment: str, spec: Spec) -> str:
     differing = spec.modified()
     for name, value in differing.items():
         if name not in OPTIONS:
-            words += ["-p", name, text(value).replace(", ", ",")]
+            words += ["-p", name, listed(value)]
     if spec.preset != "quick":
         words += ["--preset", spec.preset]
     for name in OPTIONS[1:]:
         if name in differing:
             words += [f"--{name}", differing[name]]
     return shlex.join(words)
+
+
+def listed(value: Any) -> str:
+    """A value as -p takes it: a list without spaces."""
+    return ",".join(map(text, value)) if isinstance(value, tuple) else text(value)

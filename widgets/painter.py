@@ -11,8 +11,8 @@ import ipywidgets as W
 from labkit import device as devices
 from labkit.charts.png import Still, png
 from labkit.runs import Update, View
-from labkit.runs.events import Progress
-from widgets import words
+from labkit.runs.events import Point, Progress
+from widgets import gauge, words
 from widgets.feed import Feed
 from widgets.history import past_runs
 from widgets.live_curve import live_curve
@@ -55,6 +55,7 @@ class Painter:
         Raises:
             BadInput: its data cannot be used.
         """
+        self._board.gauge.clear()
         self._turn_to(self._view_of(spec))
         self.look_again()
         self.draw_words()
@@ -79,6 +80,7 @@ class Painter:
         self._at = self._rate = None
         self.doing = "Starting …"
         self._board.show_verdict("")
+        self._board.gauge.clear()
 
     def draw(self, messages: Sequence[Any], spec: Spec) -> None:
         """Draw the newest of the messages of a session that trains this Spec, and all rows that they brought."""
@@ -96,9 +98,11 @@ class Painter:
             self._turn_to(self._view_of(spec))
 
     def draw_words(self) -> None:
-        """The verdict, once the run is complete, and the table of runs."""
+        """The verdict and the ledger's totals, once the run is complete, and the table of runs."""
         if self.view:
-            self._board.show_verdict(self._experiment.verdict_words(self.view) if self.view.complete else "")
+            complete, totals = self.view.complete, self._experiment.totals
+            self._board.show_verdict(self._experiment.verdict_words(self.view) if complete else "")
+            self._board.gauge.show_totals(totals(self.view) if complete and totals else "")
         self._board.runs.rows = [run.row() for run in past_runs(self._store, self._experiment)]
 
     def figure(self, name: str) -> W.Image:
@@ -138,7 +142,7 @@ class Painter:
             self._turn_to(View(self._store, self._experiment, spec, fingerprint, key.device_kind))
             self._device = devices.resolve(key.device_kind)
             self.draw_words()
-        elif self._feed.outdated(key):
+        elif self._experiment.together or self._feed.outdated(key):  # of those run together only one is named
             self._board.chart.replace(self._feed.everything())
         self._at = key
 
@@ -147,6 +151,9 @@ class Painter:
         said = [update for update in updates if isinstance(update.event, Progress)]
         self.doing = words.progress(said[-1] if said else newest)
         self._board.bar.value = newest.done / newest.total if newest.total else 0
+        points = [update.event for update in updates if isinstance(update.event, Point)]
+        if at := [point.values for point in points if point.series == gauge.SERIES]:
+            self._board.gauge.show(at[-1])
         left = "" if newest.seconds_left is None else f"about {words.duration(newest.seconds_left)} left"
         rate = "" if self._rate is None else f"{words.count(self._rate)} network-steps a second"
         self._draw_facts(left, rate)

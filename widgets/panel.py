@@ -106,6 +106,8 @@ class LivePanel:
         else:
             display(live_curve.still_curve(self.experiment, self.view))
             print(self.experiment.verdict_words(self.run))
+            if self.experiment.totals:
+                print(self.experiment.totals(self.run))
 
 
 class _Line:

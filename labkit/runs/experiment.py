@@ -96,6 +96,8 @@ class Experiment:
         claims: `claims(view)` judges the stored results.
         charts: named functions from a `View` to an Altair chart.
         live: the series that the panel draws while training, and how (the keys that `widgets.live_curve` reads).
+        totals: says in words what the complete results have cost in privacy, shown below the panel's gauge; None where
+            nothing is private.
         together: runs many replicates as one program, where that is faster; None to run them one by one.
     """
 
@@ -112,4 +114,5 @@ class Experiment:
     charts: Mapping[str, Callable[[View], alt.Chart]]
     verdict_words: Callable[[View], str]
     live: Mapping[str, Any] = field(default_factory=dict)
+    totals: Callable[[View], str] | None = None
     together: Together | None = None
