@@ -71,8 +71,10 @@ def grid(counted: tuple[Part, ...], delta: float) -> float:
         scale = rdp_epsilon(counted, delta)
     except (ArithmeticError, ValueError):
         scale = 1.0  # any interval gives a bound
-    # Beyond 3 million steps the composed grid would outgrow memory; epsilon then is coarser, and still a bound.
-    return max(scale * max(0.005 / math.sqrt(steps), 3e-6), widest / POINTS, 1e-9)
+    # Finer where few steps have large losses each or epsilon is huge; coarser, and still a bound, where the composed
+    # grid of many steps would outgrow memory.
+    fine = min(scale * min(0.005 / math.sqrt(steps), 5e-4), 0.02)
+    return max(fine, scale * 3e-6, widest / POINTS, 1e-9)
 
 
 def pld_epsilon(counted: tuple[Part, ...], delta: float, interval: float | None = None) -> float:

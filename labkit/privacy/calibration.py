@@ -28,9 +28,7 @@ def noise_for(
         BadInput: `also` alone costs epsilon, or no noise up to 1e9 is enough.
     """
     if also and (fixed := joint_cost(also, delta)).epsilon >= epsilon:
-        raise BadInput(
-            "epsilon", epsilon, f"more than the {fixed.epsilon:.4g} that the other mechanisms of the plan cost"
-        )
+        raise BadInput("epsilon", epsilon, f"above {fixed.epsilon:.4g}, the cost of the plan's other mechanisms")
 
     def counted(sigma: float) -> tuple[Part, ...]:
         return parts([dp_sgd(sample_rate, sigma, steps)]) + also
