@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fake_experiment import EXPERIMENT, FakeSpec
+from fake_experiment import EXPERIMENT
 
 from labkit.runs import experiment as base
 from widgets import LivePanel
@@ -25,7 +25,7 @@ def make(
     made: list[LivePanel] = []
 
     def panel(experiment: base.Experiment = EXPERIMENT, **given: Any) -> LivePanel:
-        made.append(LivePanel(FakeSpec.of(store=str(tmp_path / "store"), **given), experiment=experiment))
+        made.append(LivePanel(experiment.spec.of(store=str(tmp_path / "store"), **given), experiment=experiment))
         return made[-1]
 
     with caplog.at_level(logging.WARNING):

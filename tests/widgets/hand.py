@@ -11,8 +11,8 @@ from widgets import LivePanel
 SOON = 10.0
 
 
-def until(condition: Callable[[], object], what: str = "") -> None:
-    end = time.monotonic() + SOON
+def until(condition: Callable[[], object], what: str = "", seconds: float = SOON) -> None:
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited in vain {what}"
         time.sleep(0.005)
@@ -44,8 +44,8 @@ class Hand:
     def points(self) -> int:
         return len(self.board.chart.rows)
 
-    def wait_for(self, text: str) -> None:
-        until(lambda: text in self.says(), f"for {text!r}; it says {self.says()!r}")
+    def wait_for(self, text: str, seconds: float = SOON) -> None:
+        until(lambda: text in self.says(), f"for {text!r}; it says {self.says()!r}", seconds)
 
     def runs(self) -> list[tuple[str, str]]:
         return [(row["state"], row["parameters"]) for row in self.board.runs.rows]
