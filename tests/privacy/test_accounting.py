@@ -102,6 +102,7 @@ def test_the_exponential_mechanism_joins_both_accountants():
     # Fifty small choices: as zCDP they cost less than the sum of their epsilons.
     many = spent(dp_accounting.SelfComposedDpEvent(ExponentialMechanismDpEvent(0.5), 50), 1e-5)
     assert many.accountant == "RDP"
+    assert many.epsilon == pytest.approx(RdpAccountant().compose(ZCDpEvent(50 * 0.5**2 / 8)).get_epsilon(1e-5))
     assert many.epsilon < 10
 
 
