@@ -143,21 +143,21 @@ def draw_repeats(mean: float, shape: float, generator: torch.Generator) -> int:
     """How often to repeat: a secret number.
 
     Args:
-        mean: the expected number, at least 1.
-        shape: of the truncated negative binomial family (Definition 1): 0 logarithmic, 1 geometric, in between and
-            beyond as well; infinite for a Poisson number, which alone can be 0: then release a default.
+        mean: the expected number, 1 to 10,000.
+        shape: of the truncated negative binomial family (Definition 1): 0 logarithmic, 1 geometric, others from 0.001
+            to 100; infinite for a Poisson number, which alone can be 0: then release a default.
     """
     _check(mean, shape)
     if shape == POISSON:
         return int(torch.poisson(torch.tensor(float(mean), dtype=torch.float64), generator=generator))
-    if mean == 1:
+    if mean < 1 + 1e-9:  # hardly ever 2; the root below would be lost in rounding
         return 1
     decay = _decay(mean, shape)
     stay = -math.expm1(-decay)  # 1 - gamma
     probability = stay * (shape / math.expm1(shape * decay) if shape else 1 / decay)
     at = float(torch.rand((), dtype=torch.float64, generator=generator))
     k, below = 1, probability
-    while below <= at and probability > 1e-17:  # beyond, the sum no longer grows
+    while below <= at and (k < mean or probability > 1e-17):  # far beyond the mean the sum no longer grows
         probability *= stay * (k + shape) / (k + 1)
         k, below = k + 1, below + probability
     return k
@@ -174,7 +174,8 @@ def _decay(mean: float, shape: float) -> float:
 
 
 def _check(mean: float, shape: float) -> None:
-    if not 1 <= mean < 1e6:
-        raise BadInput("mean", mean, "1 to 1,000,000 repeats on average")
-    if not shape >= 0:
-        raise BadInput("shape", shape, "0 (logarithmic), 1 (geometric), any other number above 0, inf (Poisson)")
+    # Beyond these the probabilities underflow.
+    if not 1 <= mean <= 1e4:
+        raise BadInput("mean", mean, "1 to 10,000 repeats on average")
+    if shape not in (LOGARITHMIC, POISSON) and not 1e-3 <= shape <= 100:
+        raise BadInput("shape", shape, "0 (logarithmic), 1 (geometric), others of 0.001 to 100, or inf (Poisson)")

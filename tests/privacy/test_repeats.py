@@ -79,11 +79,22 @@ def test_the_number_s_distribution(shape):
 
 
 @settings(max_examples=30, deadline=None)
-@given(mean=st.floats(1, 1000), shape=st.one_of(st.floats(0, 20), st.just(math.inf)), seed=st.integers(0, 2**32))
+@given(
+    mean=st.floats(1, 1e4),
+    shape=st.one_of(st.floats(1e-3, 100), st.sampled_from([0.0, math.inf])),
+    seed=st.integers(0, 2**32),
+)
 def test_every_draw_is_a_number_of_repeats(mean, shape, seed):
     drawn = draw_repeats(mean, shape, torch.Generator().manual_seed(seed))
     assert drawn >= (0 if shape == math.inf else 1)
     assert drawn == draw_repeats(mean, shape, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("mean", "shape"), [(500.0, 20.0), (5000.0, 100.0), (300.0, 1e-3), (10_000.0, GEOMETRIC)])
+def test_large_numbers_have_the_stated_mean(mean, shape):
+    # 4 standard errors of 400 draws: a correct program fails for about 1 in 10,000 seeds, each.
+    drawn = draws(mean, shape, 400)
+    assert abs(drawn.mean() - mean) < 4 * drawn.std() / 20
 
 
 @pytest.mark.parametrize(("shape", "stated"), [(LOGARITHMIC, 1.76), (GEOMETRIC, 2.12), (POISSON, 2.31)])
@@ -144,10 +155,10 @@ def test_scores_have_noise_of_the_stated_size():
 
 
 def test_bad_input_is_named():
-    for mean in (0.5, math.nan, math.inf):
+    for mean in (0.5, 1e5, math.nan, math.inf):
         with pytest.raises(BadInput, match="mean"):
             draw_repeats(mean, 1.0, torch.Generator())
-    for shape in (-1.0, math.nan):
+    for shape in (-1.0, 1e-320, 1e3, math.nan):
         with pytest.raises(BadInput, match="shape"):
             plan_repeats(epsilon=1.0, mean=3.0, shape=shape, **COMMON)
     with pytest.raises(BadInput, match="score_noise"):
