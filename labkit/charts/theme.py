@@ -33,6 +33,8 @@ ARMS = {
     "random": Arm("#0072B2", "random (mean of all drawn)", (6, 3)),
     "first": Arm("#009E73", "first one drawn", (2, 2)),
     "dense": Arm("#333333", "dense parent", (8, 2, 2, 2)),
+    "private": Arm("#CC79A7", "dense, at this epsilon", (4, 2)),
+    "private-random": Arm("#E69F00", "first one drawn, at this epsilon", (4, 2, 1, 2)),
     "random-nodes": Arm("#0072B2", "random mask over nodes", (6, 3)),
     "random-weights": Arm("#56B4E9", "random mask over weights", (3, 3)),
     "small": Arm("#E69F00", "equally small dense net", (10, 3)),
@@ -78,6 +80,7 @@ def _legend(names: Sequence[str]) -> alt.Legend:
         symbolStrokeWidth=2.5,
         symbolSize=300,
         symbolOpacity=1,
+        columns=3 if len(names) > 4 else alt.Undefined,  # in one row they would be wider than the plot
     )
 
 
