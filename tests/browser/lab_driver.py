@@ -154,6 +154,8 @@ class Panel:
         self.status = page.locator(".labkit-status")
         self.chart = page.locator(".labkit-chart")
         self.rows = page.locator(".labkit-runs tbody tr")
+        self.verdict = page.locator(".labkit-verdict")
+        self.spent = page.locator(".labkit-spent-words")
 
     def button(self, name: str) -> Locator:
         return self.page.locator(f"button.labkit-{name}")
@@ -193,6 +195,19 @@ class Panel:
     def same_drawing(self) -> bool:
         """Whether the chart is still the element that was remembered."""
         return self.page.evaluate("document.querySelector('.labkit-chart svg') === window.drawing")
+
+    def watch_gauge(self) -> None:
+        """Remember from now on every width of the gauge's bar, in per cent."""
+        self.page.evaluate("""() => {
+            const bar = document.querySelector(".labkit-spent .progress-bar");
+            window.widths = [];
+            const look = () => window.widths.push(parseFloat(bar.style.width));
+            new MutationObserver(look).observe(bar, { attributes: true, attributeFilter: ["style"] });
+        }""")
+
+    def gauge_widths(self) -> list[float]:
+        """The widths seen since the gauge is watched."""
+        return self.page.evaluate("window.widths")
 
     def milliseconds_until(self, button: str, text: str) -> float:
         """Press a button, and measure in the page how long it takes until the status begins with a text."""

@@ -12,6 +12,8 @@ import pytest
 from lab_driver import Lab, Panel
 from playwright.sync_api import Page, expect
 
+from labkit import experiments
+
 pytestmark = pytest.mark.browser
 
 TESTS = Path(__file__).parents[1]
@@ -37,12 +39,22 @@ def write_fake(folder: Path) -> str:
 
 def write_random_search(folder: Path) -> str:
     """Notebook 01 with parameters that take seconds; its file name."""
-    name = "01_random_search.ipynb"
+    return write_with(folder, "01_random_search.ipynb", seeds=2, budget=16, width=128, landscape_size=3)
+
+
+def write_frontier(folder: Path) -> str:
+    """Notebook 02 with parameters that take seconds; its file name."""
+    tiny = {"data": "digits", "width": 16, "steps": 60, "batch_size": 40, "evaluations": 10, "learning_rate": 0.5}
+    none = {"audit_runs": 0, "landscape_size": 0, "budget": 4, "repeats": 1}
+    return write_with(folder, "02_privacy_frontier.ipynb", epsilon="8", sparsity="0.5", seeds=2, **tiny, **none)
+
+
+def write_with(folder: Path, name: str, **given: object) -> str:
+    """One of the lab's notebooks with some parameters; its file name."""
     notebook = nbformat.read(TESTS.parent / "notebooks" / name, as_version=4)
     (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    for field, value in {"seeds": 2, "budget": 16, "width": 128, "landscape_size": 3}.items():
-        parameters.source, found = re.subn(rf"(?m)^({field}: \w+) = None", rf"\1 = {value}", parameters.source)
-        assert found == 1
+    experiments.get(name[:2]).spec.of(**given)  # there are such parameters
+    parameters.source += "".join(f"\n{field} = {value!r}" for field, value in given.items())
     nbformat.write(notebook, folder / name)
     return name
 
@@ -132,3 +144,41 @@ def test_a_kernel_restart_is_a_stop_that_can_be_resumed(
     expect(page.locator(".labkit-field-sparsity .labkit-error")).to_contain_text("sparsity = '1.2' is not usable")
     expect(panel.button("run")).to_be_disabled()
     shoot("5-bad-input")
+
+
+def test_a_person_watches_epsilon_being_spent(
+    start_lab: Callable[..., Lab], page: Page, shoot: Callable[..., None]
+) -> None:
+    lab = start_lab(subshells=True)
+    lab.open(page, write_frontier(lab.root))
+    lab.run_all(page)
+    panel = Panel(page)
+    panel.says("Ready. Press Run.")
+    expect(panel.spent).to_be_hidden()
+    expect(panel.verdict).to_be_hidden()
+
+    panel.type("epsilon", "nothing")
+    expect(page.locator(".labkit-field-epsilon .labkit-error")).to_contain_text("or `clipped` or `plain`")
+    expect(panel.button("run")).to_be_disabled()
+    panel.drag("epsilon", 0.5)
+    expect(panel.entry("epsilon")).to_have_value(re.compile(r"^[\d.]+$"))
+    panel.type("epsilon", "2, clipped")
+    expect(page.locator(".labkit-field-epsilon .labkit-note")).to_contain_text("2 values, a run each")
+
+    panel.mark_drawing()
+    panel.watch_gauge()
+    panel.button("run").click()
+    panel.wait_for_points(4)
+    expect(panel.spent).to_contain_text(re.compile(r"epsilon [\d.]+ of 2 spent after \d+ of 60 steps"))
+    shoot("1-running")
+    panel.says("Finished: 4 of 4 replicates", seconds=60)
+    assert panel.same_drawing()
+    assert panel.points() == 2 * 2 * 2 * 10  # epsilons, seeds, arms, looks: every row once
+    widths = panel.gauge_widths()
+    assert len(set(widths)) >= 2
+    assert widths == sorted(widths)
+    assert 99 < widths[-1] <= 100
+    expect(panel.spent).to_contain_text("of 2 spent after 60 of 60 steps · dense network of epsilon 2 · delta 1e-05")
+    expect(panel.spent).to_contain_text("noise seeded: for teaching")
+    expect(panel.verdict).to_contain_text("epsilon clipped, sparsity 0.5, space nodes: a random mask against dense: ")
+    shoot("2-finished")
