@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from labkit.charts.rows import NOTHING, values
 from labkit.charts.theme import FAINT, INK, SOFT, WIDTH, themed, titled, waiting
 from labkit.errors import BadInput
 from labkit.privacy import shared, spent
+from labkit.privacy.coverage import free, not_covered
 from labkit.privacy.events import dp_sgd
 from labkit.privacy.selection import selection_event
 
@@ -20,16 +22,7 @@ if TYPE_CHECKING:
     from labkit.runs.view import View
 
 LEDGER = "The ledger: what was spent"
-FREE = (
-    ("fixed random masks", "drawn from a seed, they know nothing of the data"),
-    ("evaluating and drawing a private network", "post-processing of what was released"),
-    ("classes, image size, n and the scaling of pixels", "public by declaration"),
-)
-NOT_COVERED = (
-    ("selection and test images", "the guarantee is of the training split only"),
-    ("shares of clipped examples, loss landscapes", "exact statistics of private data: marked not private"),
-    ("clipped, plain and simulated networks", "no epsilon, or one far above what is written beside them"),
-)
+LINE = 62  # letters of a reason in one line
 
 
 def ledger_rows(view: View) -> list[dict[str, Any]]:
@@ -108,8 +101,8 @@ def ledger(view: View) -> alt.VConcatChart | alt.Chart:
     parts = [
         _table(table, (0, 130, 270, 440), heading=True),
         _table(whole, (0, 200)),
-        _titled("Free", _table(FREE, (0, 330))),
-        _titled("Not covered", _table(NOT_COVERED, (0, 330))),
+        _titled("Free, and why", _table([(said.what, said.why) for said in free()], (0, 240))),
+        _titled("Not private, and why", _table([(said.what, said.why) for said in not_covered()], (0, 240))),
     ]
     first = rows[0]
     text = titled(
@@ -126,16 +119,25 @@ def _titled(text: str, chart: alt.Chart) -> alt.Chart:
 
 def _table(rows: Sequence[Sequence[str]], at: Sequence[int], *, heading: bool = False) -> alt.LayerChart:
     cells = [
-        {"line": line, "x": at[column], "text": text, "ink": SOFT if heading and line == 0 else INK}
+        {
+            "line": line,
+            "x": at[column],
+            "ink": SOFT if heading and line == 0 else INK,
+            "text": textwrap.wrap(text, LINE if column else LINE // 2),
+        }
         for line, row in enumerate(rows)
         for column, text in enumerate(row)
     ]
-    base = alt.Chart(values(cells), width=WIDTH, height=alt.Step(21)).encode(
+    step = 34 if max(len(cell["text"]) for cell in cells) > 1 else 21
+    base = alt.Chart(values(cells), width=WIDTH, height=alt.Step(step)).encode(
         y=alt.Y("line:O", axis=None), x=alt.X("x:Q", scale=alt.Scale(domain=[0, WIDTH], nice=False), axis=None)
     )
-    rule = base.mark_rule(color=FAINT, yOffset=10).encode(x=alt.value(0), x2=alt.value("width"))
+    rule = base.mark_rule(color=FAINT, yOffset=step / 2).encode(x=alt.value(0), x2=alt.value("width"))
     return alt.layer(
-        rule, base.mark_text(align="left", fontSize=12).encode(text="text:N", color=alt.Color("ink:N", scale=None))
+        rule,
+        base.mark_text(align="left", fontSize=11.5, lineHeight=14, dy=(21 - step) / 2).encode(
+            text="text:N", color=alt.Color("ink:N", scale=None)
+        ),
     )
 
 
@@ -148,4 +150,6 @@ def _epsilon(events: Sequence[Any], delta: float) -> float:
 
 
 def _number(epsilon: float) -> str:
+    if epsilon >= 1000 and math.isfinite(epsilon):
+        return f"{epsilon:,.0f}"
     return f"{epsilon:.3g}" if math.isfinite(epsilon) else "more than PLD and RDP can bound"

@@ -19,10 +19,14 @@ WORKING_SET = {"cpu": 32 << 20}  # bytes of activations at once: more would leav
 
 @dataclass(frozen=True)
 class Scores:
-    """Mean cross-entropy `loss` [K] and share of right answers `accuracy` [K], in float32, or float64 for float64."""
+    """Mean cross-entropy `loss` [K] and share of right answers `accuracy` [K], in float32, or float64 for float64.
+
+    `recall` [K, classes] is the share of right answers among the examples of each class, 0 where there is none.
+    """
 
     loss: Tensor
     accuracy: Tensor
+    recall: Tensor
 
 
 def default_batch(device: torch.device) -> int:
@@ -57,7 +61,7 @@ def evaluate(
         _piece(arch, take(params, slice(r.start, r.stop)), x[r.start : r.stop] if own else x, y, own, batch, tf32)
         for r in chunks(count, members_at_once)
     ]
-    return Scores(torch.cat([p.loss for p in pieces]), torch.cat([p.accuracy for p in pieces]))
+    return Scores(*(torch.cat([getattr(p, name) for p in pieces]) for name in ("loss", "accuracy", "recall")))
 
 
 def _piece(arch: Architecture, params: Params, x: Tensor, y: Tensor, own: bool, batch: int, tf32: bool) -> Scores:
@@ -65,7 +69,7 @@ def _piece(arch: Architecture, params: Params, x: Tensor, y: Tensor, own: bool, 
     lone = count == 1 and x.device.type == "cpu"  # as in `Trainer`: a batch of one runs other kernels
     if lone:
         params, x = repeat(params, 2), x.expand(2, *x.shape[1:]) if own else x
-    loss = right = 0
+    loss = right = of_class = there = 0
     for rows in chunks(y.shape[-1], batch):
         piece = slice(rows.start, rows.stop)
         with matmul_precision(tf32):
@@ -74,6 +78,10 @@ def _piece(arch: Architecture, params: Params, x: Tensor, y: Tensor, own: bool, 
         labels = expand_labels(y[..., piece], logits.shape[0])
         losses = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view(labels.shape)
         loss = loss + losses.sum(1)
-        right = right + (logits.argmax(-1) == labels).sum(1)
+        found = (logits.argmax(-1) == labels).to(losses.dtype)
+        right = right + found.sum(1)
+        classes = F.one_hot(y[..., piece], logits.shape[-1]).to(losses.dtype)
+        of_class = of_class + found.unsqueeze(-2).matmul(classes).squeeze(-2)  # products of 0 and 1: exact
+        there = there + classes.sum(-2)
     total = y.shape[-1]
-    return Scores((loss / total)[:count], (right.to(loss.dtype) / total)[:count])
+    return Scores((loss / total)[:count], (right / total)[:count], (of_class / there.clamp(min=1))[:count])

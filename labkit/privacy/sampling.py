@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 PADDING = -1  # the row number of an empty place
-AT_ONCE = 1 << 22  # coins tossed at once: 32 MB
+AT_ONCE = 4096  # gaps drawn at once
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,20 @@ class PoissonSampler:
         return Draws(torch.from_numpy(rows), tuple(int(end) for end in ends))
 
     def _inclusions(self, key: int, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Step and row of every inclusion, ordered by step."""
-        generator = np.random.Generator(np.random.Philox(key=key))
-        at_once = max(1, AT_ONCE // self.examples)
-        found = [
-            np.nonzero(generator.random((min(at_once, steps - start), self.examples)) < self.sample_rate)
-            for start in range(0, steps, at_once)
-        ]
-        starts = range(0, steps, at_once)
-        step = [part[0] + start for part, start in zip(found, starts, strict=True)]
-        nobody = np.empty(0, dtype=np.int64)
-        return np.concatenate([nobody, *step]), np.concatenate([nobody, *(part[1] for part in found)])
+        """Step and row of every inclusion, ordered by step.
+
+        The coins of all steps stand in one line; the gaps between heads are geometric, so that only heads cost time.
+        """
+        coins, rate = steps * self.examples, self.sample_rate
+        if rate in (0, 1):
+            heads = np.arange(coins if rate else 0)
+        else:
+            generator = np.random.Generator(np.random.Philox(key=key))
+            found, at = [], -1
+            while at < coins:
+                gaps = np.minimum(generator.geometric(rate, AT_ONCE), coins + 1)  # what is beyond the end may overflow
+                found.append(at + np.cumsum(gaps))
+                at = int(found[-1][-1])
+            heads = np.concatenate(found) if found else np.empty(0, dtype=np.int64)
+            heads = heads[: np.searchsorted(heads, coins)]
+        return heads // self.examples, heads % self.examples

@@ -90,6 +90,7 @@ class PrivateTrainer:
             self._keys = torch.tensor(self.noise_keys, dtype=torch.int64, device=device)
         else:
             self._noise = torch.zeros(self.count, weights_per_member(arch.shapes()))
+            self._noisy = [bool(deviation > 0) for deviation in self.deviation]
         self.capture = device.type == "cuda" if capture is None else capture
         self._graphs: dict[tuple[bool, bool], CapturedStep] = {}
 
@@ -167,7 +168,7 @@ class PrivateTrainer:
                     momentum=self.momentum, part=part,
                 )  # fmt: skip
             return
-        fill_normal(self._noise, self.noise_keys, self.done, [bool(d > 0) for d in self.deviation])
+        fill_normal(self._noise, self.noise_keys, self.done, self._noisy)
         start = 0
         for name, total in self.total.views.items():
             size = total[0].numel()

@@ -43,7 +43,6 @@ EXPERIMENT = Experiment(
     charts={
         chart.__name__: chart
         for chart in (
-            charts.training_curves,
             charts.frontier,
             charts.by_sparsity_at_epsilon,
             charts.privacy_map,

@@ -14,6 +14,7 @@ from labkit.data import Part, Split
 from labkit.experiments.frontier.arms import SIMULATED, SMALL, Arm, Network, Plans, arms_of
 from labkit.experiments.frontier.spec import FrontierSpec, search_space
 from labkit.population import MLP, Params, concatenate, take, weights_per_member
+from labkit.privacy import Plan
 from labkit.privacy.noise import draw_key
 from labkit.runs.events import Progress
 from labkit.runs.experiment import Job, Resources
@@ -36,6 +37,9 @@ class Batch:
     done: float = 0.0
     expected: float = 1.0
     _keys: dict[tuple[int, str], int] = field(default_factory=dict)
+    _mechanisms: dict[Plan, str] = field(default_factory=dict)
+    _parents: dict[int, Params] = field(default_factory=dict)
+    _shapes: dict[tuple[bool, bool, str, float], MLP] = field(default_factory=dict)
 
     @property
     def point(self) -> FrontierSpec:
@@ -83,13 +87,28 @@ class Batch:
 
     def noise_key(self, network: Network) -> int:
         """The key of a network's noise: nothing else that is released or stored shares it."""
-        arm, (epsilon,) = network.arm, self.point.epsilon
-        run = f"02/{epsilon}/{arm.name}/{arm.sparsity}/{arm.space}/{network.purpose}"
+        arm = network.arm
+        run = f"02/{self._mechanism(arm.plan)}/{arm.name}/{arm.sparsity}/{arm.space}/{network.purpose}"
         member = f"{network.rate}/{network.candidate}/{network.draw}"
         return arm.plan.noise_key(network.seed, run, member)
 
+    def _mechanism(self, plan: Plan) -> str:
+        """Names what a plan is run on: another clip norm, width or split under the same seed is another release, whose
+        noise would otherwise be the same at another scale."""
+        if plan not in self._mechanisms:
+            held, point = self.resources.data, self.point
+            where = held.fingerprint, point.split_seed, point.thin_class, self.dense.widths
+            self._mechanisms[plan] = digest(plan.digest(), *where)
+        return self._mechanisms[plan]
+
     def shape(self, arm: Arm) -> MLP:
         """The architecture that really trains."""
+        key = (arm.kind == SMALL, arm.masked, arm.space, arm.sparsity)
+        if key not in self._shapes:
+            self._shapes[key] = self._shape(arm)
+        return self._shapes[key]
+
+    def _shape(self, arm: Arm) -> MLP:
         if arm.kind == SMALL:
             return small(self.dense, arm.space, arm.sparsity)
         if arm.masked and arm.space == "nodes":
@@ -104,7 +123,9 @@ class Batch:
 
     def parent(self, seed: int) -> Params:
         """The dense network of a seed before training, K = 1."""
-        return self.dense.init([stream_seed(seed, "parent")], device=self.resources.device)
+        if seed not in self._parents:
+            self._parents[seed] = self.dense.init([stream_seed(seed, "parent")], device=self.resources.device)
+        return self._parents[seed]
 
     def population(self, networks: Sequence[Network]) -> tuple[Params, Params | None]:
         """Initial parameters and masks of networks of one shape, in their order."""

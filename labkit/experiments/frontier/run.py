@@ -34,7 +34,8 @@ def run(jobs: Sequence[Job], resources: Resources) -> Iterator[tuple[int, Event]
     yield from audits(batch)
     if tuned:
         yield from ((batch.lead, point) for arm in tuned.rates for point in tuned.points(arm))
-    yield from ledger(batch, [*networks, *(tuned_networks(batch, tuned) if tuned else [])], 2 if tuned else 1)
+    releases = 2 if batch.point.learning_rate == TUNED else 1  # at its own rate, and at the dense network's
+    yield from ledger(batch, [*networks, *(tuned_networks(batch, tuned) if tuned else [])], releases)
     for place, job in enumerate(batch.jobs):
         for arm in batch.arms(job):
             yield place, result(batch, tuned, arm, rows[place, arm.name])
@@ -66,43 +67,54 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows
             for suffix, rate in rates_of(batch, tuned, arm).items():
                 wanted[place, arm.name, suffix] = networks_of(batch, job, arm, rate, suffix, chosen)
     networks = list(dict.fromkeys(network for some in wanted.values() for network in some))
-    numbers = {network: i for i, network in enumerate(networks)}
     places: dict[Network, list[int]] = {}
-    for (place, _, suffix), some in wanted.items():
-        if suffix == "":
-            for network in some:
-                places.setdefault(network, []).append(place)
+    for (place, name, suffix), some in wanted.items():
+        if name in DRAWN and suffix == "":
+            places.setdefault(some[0], []).append(place)
 
     told: set[int] = set()  # steps whose spending was said
 
-    def curve(network: Network, step: int, accuracy: float, after: int = -1) -> Iterator[Told]:
-        if batch.plans.noisy and after < 0 and network.arm.kind == DENSE and step not in told:
+    def curve(network: Network, step: int, accuracy: float) -> Iterator[Told]:
+        if batch.plans.noisy and network.arm.kind == DENSE and step not in told:
             told.add(step)
             yield 0, spent_so_far(batch, step)
-        if network.arm.kind in DRAWN:
-            for place in places.get(network, []):
-                if place > after:
-                    values = {"arm": network.arm.name, "step": step, "selection_accuracy": accuracy}
-                    yield place, Point("curve", values)
+        for place in places.get(network, []):
+            yield place, curve_point(network.arm.name, step, accuracy)
 
-    key = f"learned-{digest(networks, [(job.seed, job.point.hashed()) for job in batch.jobs])}"
+    rates = [(*which, some[0].rate) for which, some in wanted.items()]
+    key = f"learned-{digest(rates, [(job.seed, job.point.hashed()) for job in batch.jobs])}"
     if key in batch.resources.chunks:
-        learned = dict(batch.resources.chunks[key])
+        kept = dict(batch.resources.chunks[key])
         # Points that the first replicate said before this chunk are in the store; the others' were dropped.
-        for network, own in zip(networks, learned["curve"], strict=True):
-            for step, accuracy in zip(batch.point.looks(), own.tolist(), strict=True):
-                yield from curve(network, step, accuracy, after=0)
+        for (place, name, suffix), own in zip(wanted, kept["curve"], strict=True):
+            if place and name in DRAWN and suffix == "":
+                for step, accuracy in zip(batch.point.looks(), own.tolist(), strict=True):
+                    yield place, curve_point(name, step, accuracy)
     else:
         learned = yield from train(batch, networks, "training", look=curve)
-        yield 0, Chunk(key, learned)
+        kept = winners(batch, wanted, networks, learned)
+        yield 0, Chunk(key, kept)
     rows: Rows = {}
+    for i, (place, name, suffix) in enumerate(wanted):
+        rows.setdefault((place, name), {})[suffix] = {field: value[i] for field, value in kept.items()}
+    return rows, networks
+
+
+def winners(
+    batch: Batch, wanted: Mapping[tuple[int, str, str], list[Network]], networks: list[Network], learned: Table
+) -> Table:
+    """What is kept, a row for each wanted result: of repeats the winner alone, neither the losers nor their number."""
+    numbers = {network: i for i, network in enumerate(networks)}
+    kept = []
     for (place, name, suffix), some in wanted.items():
         at = [numbers[network] for network in some]
-        if name == REPEATS:
-            at = [winner(batch, cell_of(batch.jobs[place]), suffix, at, learned)]
-        row = {field: value[at[0]] for field, value in learned.items()}
-        rows.setdefault((place, name), {})[suffix] = row
-    return rows, networks
+        kept.append(winner(batch, cell_of(batch.jobs[place]), suffix, at, learned) if name == REPEATS else at[0])
+    return {field: value[kept] for field, value in learned.items() if field != "right"}
+
+
+def curve_point(arm: str, step: int, accuracy: float) -> Point:
+    """One point of a learning curve."""
+    return Point("curve", {"arm": arm, "step": step, "selection_accuracy": accuracy})
 
 
 def networks_of(

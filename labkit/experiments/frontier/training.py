@@ -81,7 +81,7 @@ def _train(
         "curve": torch.stack(curve, 1),
         "test_accuracy": final.accuracy.cpu(),
         "test_loss": final.loss.cpu(),
-        "recall": recalls(arch, trainer.params, data.test, len(data.classes)),
+        "recall": final.recall.cpu(),
         "right": right.round().cpu(),
         "clipped": (trainer.clipped / trainer.seen.clamp(min=1)).cpu(),
         "dropped": trainer.dropped.cpu(),
@@ -121,19 +121,6 @@ def _stacks(batch: Batch, networks: list[Network]) -> tuple[Params, Params | Non
         return params, None
     masks = {name: torch.cat([part[name] for _, part in parts])[order] for name in parts[0][1]}
     return params, masks
-
-
-def recalls(arch: MLP, params: Params, part: Part, classes: int) -> Tensor:
-    """The share of right answers within each class, [K, classes], on the CPU; 0 for a class without an example."""
-    found = []
-    for label in range(classes):
-        rows = part.y == label
-        found.append(
-            evaluate(arch, params, part.x[rows], part.y[rows]).accuracy
-            if rows.any()
-            else torch.zeros(len(next(iter(params.values()))), device=part.x.device)
-        )
-    return torch.stack(found, 1).cpu()
 
 
 @torch.no_grad()

@@ -35,12 +35,15 @@ class Tuned:
         self.rounds: dict[Arm, int] = {}
 
     def best(self, arm: Arm) -> float:
-        """The rate with the highest accuracy, the lower one of equals."""
+        """The rate with the highest accuracy, of equals the lowest that is not at an end."""
         return self.rates[arm][self.place(arm)]
 
     def place(self, arm: Arm) -> int:
-        """Where the best rate stands among those tried."""
-        return int(np.argmax(self.accuracy[arm]))
+        """Where the best rate stands among those tried, inside of the grid if it shares its rank with one there: below
+        some rate nothing moves and all rates are equal, however far one looks."""
+        best = np.flatnonzero(np.equal(self.accuracy[arm], max(self.accuracy[arm])))
+        inside = best[(best > 0) & (best < len(self.accuracy[arm]) - 1)]
+        return int((inside if len(inside) else best)[0])
 
     def add(self, arm: Arm, rates: Sequence[float], accuracy: Sequence[float]) -> None:
         """Rates tried anew."""
