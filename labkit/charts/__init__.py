@@ -8,7 +8,7 @@ from labkit.charts.frontier_audit import audit
 from labkit.charts.frontier_choosing import choosing
 from labkit.charts.frontier_classes import per_class
 from labkit.charts.frontier_landscapes import private_landscapes
-from labkit.charts.frontier_ledger import ledger
+from labkit.charts.frontier_ledger import ledger, totals
 from labkit.charts.frontier_lines import by_sparsity_at_epsilon, frontier
 from labkit.charts.frontier_map import privacy_map, tuned_and_shared
 from labkit.charts.frontier_table import frontier_verdict_rows, frontier_verdicts
@@ -43,6 +43,7 @@ __all__ = [
     "steps_to_threshold",
     "still",
     "total_noise",
+    "totals",
     "training_curves",
     "tuned_and_shared",
     "tuning",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from labkit.charts.epsilons import called, ordered
+from labkit.charts.epsilons import called, is_number, ordered
 from labkit.charts.rows import Row, grouped, values
 from labkit.charts.theme import INK, SOFT, WIDTH, themed, titled, waiting
 
@@ -43,7 +43,8 @@ def audit(view: View) -> alt.LayerChart | alt.Chart:
     claims = [span["claimed"] for span in spans]
     most = max([*claims, *(entry["lower"] for entry in table)])
     scale = alt.Scale(type="sqrt", domain=[0, 1.04 * most], nice=False)
-    axis = alt.Axis(values=[0, *claims], format=".3~g", labelOverlap=True)
+    ticks = sorted({row["epsilon"] for row in rows if is_number(row["epsilon"])})
+    axis = alt.Axis(values=[0, *ticks], format=".3~g", labelOverlap=True)
     y = alt.Y("epsilon:N", sort=sort, title="epsilon", axis=alt.Axis(labelFontSize=12, labelColor=INK))
 
     def x(field: str) -> alt.X:

@@ -1,4 +1,4 @@
-"""Notebooks 00 and 01 executed headless at preset quick, as `make demo` and a reader's CI do."""
+"""Every notebook executed headless at preset quick, as `make demo` and a reader's CI do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Executed:
         return nbformat.read(self.path, as_version=4)
 
 
-@pytest.fixture(scope="module", params=["00", "01"])
+@pytest.fixture(scope="module", params=["00", "01", "02"])
 def executed(request, tmp_path_factory) -> Executed:
     folder = tmp_path_factory.mktemp("executed")
     path = folder / f"{experiments.get(request.param).notebook}.ipynb"

@@ -59,6 +59,7 @@ EXPERIMENT = Experiment(
     },
     verdict_words=verdict_words,
     live={"series": "curve", "arms": ["dense", "random"]},
+    totals=charts.totals,
     together=Together(by=lambda point: point.epsilon, run=run_together),
 )
 
