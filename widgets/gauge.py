@@ -41,7 +41,7 @@ class Gauge:
         Args:
             values: step, steps, epsilon (spent so far), target, delta, accountant, sample_rate, source, plan.
         """
-        self.bar.value = min(values["epsilon"] / values["target"], 1.0)
+        self.bar.value = min(values["epsilon_spent"] / values["target"], 1.0)
         self.words.value = spent(values)
         for part in (self.bar, self.words):
             part.layout.display = None

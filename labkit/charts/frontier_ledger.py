@@ -13,10 +13,6 @@ from labkit.charts.epsilons import called, is_number, ordered
 from labkit.charts.rows import NOTHING, values
 from labkit.charts.theme import FAINT, INK, SOFT, WIDTH, themed, titled, waiting
 from labkit.errors import BadInput
-from labkit.privacy import shared, spent
-from labkit.privacy.coverage import free, not_covered
-from labkit.privacy.events import dp_sgd
-from labkit.privacy.selection import selection_event
 
 if TYPE_CHECKING:
     from labkit.runs.view import View
@@ -30,6 +26,9 @@ def ledger_rows(view: View) -> list[dict[str, Any]]:
 
     (b) counts every network that its tuning trained; those of one tuning seed share their draws and are one event.
     """
+    from labkit.privacy import shared  # with it comes PyTorch, which no refused parameter should wait for
+    from labkit.privacy.events import dp_sgd
+
     found: dict[float, dict[str, Any]] = {}
     for row in view.results():
         if row["arm"] != "dense" or not is_number(row["epsilon"]) or row["epsilon"] in found:
@@ -53,6 +52,10 @@ def all_runs(view: View) -> dict[str, Any] | None:
     Networks of one draw are one event across epsilons as well. Repeats join by plain composition: epsilons and deltas
     add up.
     """
+    from labkit.privacy import shared
+    from labkit.privacy.events import dp_sgd
+    from labkit.privacy.selection import selection_event
+
     rows = view.series("ledger")
     if not rows:
         return None
@@ -88,6 +91,8 @@ def totals(view: View) -> str:
 
 def ledger(view: View) -> alt.VConcatChart | alt.Chart:
     """The three totals, and the lists of what is free and what is not covered, each with its reason."""
+    from labkit.privacy.coverage import free, not_covered
+
     rows, everything = ledger_rows(view), all_runs(view)
     if not rows:
         return waiting(LEDGER, NOTHING)
@@ -143,6 +148,8 @@ def _table(rows: Sequence[Sequence[str]], at: Sequence[int], *, heading: bool = 
 
 def _epsilon(events: Sequence[Any], delta: float) -> float:
     """The accountants' bound; infinite where neither can compute one."""
+    from labkit.privacy import spent
+
     try:
         return spent(events, delta).epsilon
     except BadInput:

@@ -56,9 +56,7 @@ def fill_normal(out: Tensor, keys: Sequence[int], step: int, wanted: Sequence[bo
     """
     members = [k for k, wants in enumerate(wanted) if wants]
     width = -(-out.shape[1] // LANES) * LANES
-    philox = np.random.Philox(
-        key=0
-    )  # one object, many states: to make one takes longer than a member's numbers
+    philox = np.random.Philox(key=0)  # one object, many states: to make one takes longer than a member's numbers
     state = philox.state
     for start in range(0, len(members), max(1, AT_ONCE // width)):
         some = members[start : start + max(1, AT_ONCE // width)]

@@ -23,7 +23,7 @@ from widgets.loaded import Loaded
 from widgets.painter import Painter
 
 VALUES = {
-    "step": 75, "steps": 150, "epsilon": 1.2345, "target": 2.0, "delta": 1e-05, "accountant": "PLD",
+    "step": 75, "steps": 150, "epsilon_spent": 1.2345, "target": 2.0, "delta": 1e-05, "accountant": "PLD",
     "sample_rate": 128 / 7000, "source": "seeded", "plan": "dense network of epsilon 2",
 }  # fmt: skip
 SAID = (
@@ -38,7 +38,7 @@ def private_run(point: FakeSpec, seed: int, resources: Any) -> Iterator[Event]:
     for event in EXPERIMENT.run(point, seed, resources):
         if isinstance(event, Point):
             step = event.values["step"]
-            yield Point("spent", VALUES | {"step": step, "steps": point.steps, "epsilon": 2 * step / point.steps})
+            yield Point("spent", VALUES | {"step": step, "steps": point.steps, "epsilon_spent": 2 * step / point.steps})
         yield event
 
 
@@ -52,7 +52,7 @@ def shown(widget: W.Widget) -> bool:
 def test_a_point_in_words() -> None:
     assert spent(VALUES) == SAID
     assert spent(VALUES | {"source": "os"}).endswith(" · noise from the operating system")
-    long = VALUES | {"epsilon": 0.0456, "target": 0.5, "step": 1200, "steps": 15_000}
+    long = VALUES | {"epsilon_spent": 0.0456, "target": 0.5, "step": 1200, "steps": 15_000}
     assert spent(long).startswith("epsilon 0.0456 of 0.5 spent after 1,200 of 15,000 steps")
 
 
@@ -72,7 +72,7 @@ def test_it_is_hidden_until_there_is_something_to_say() -> None:
 
 def test_the_bar_never_leaves_its_frame() -> None:
     gauge = Gauge()
-    gauge.show(VALUES | {"epsilon": 2.000001})
+    gauge.show(VALUES | {"epsilon_spent": 2.000001})
     assert gauge.bar.value == 1
 
 
@@ -90,8 +90,8 @@ def test_a_thousand_points_cost_two_messages_and_a_repeated_one_none(tmp_path: P
         spec = FakeSpec.of()
         board = Board("?", Controls(spec), live_curve(EXPERIMENT, spec).to_dict(), store.path)
         painter = Painter(board, PRIVATE, store, Loaded())
-        board.gauge.show(VALUES | {"step": 1, "epsilon": 0.1})
-        points = [Point("spent", VALUES | {"step": 2 + i, "epsilon": 0.1 + 0.001 * i}) for i in range(1000)]
+        board.gauge.show(VALUES | {"step": 1, "epsilon_spent": 0.1})
+        points = [Point("spent", VALUES | {"step": 2 + i, "epsilon_spent": 0.1 + 0.001 * i}) for i in range(1000)]
         updates = [Update(event, None, None, 0.5, 1.0, None) for event in points]
         own = {board.gauge.bar, board.gauge.words, board.gauge.totals, board.gauge.widget}
         sent.clear()

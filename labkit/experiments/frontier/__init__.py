@@ -58,7 +58,7 @@ EXPERIMENT = Experiment(
         )
     },
     verdict_words=verdict_words,
-    live={"series": "curve", "arms": ["dense", "random"]},
+    live={"series": "curve", "arms": ["dense", "random-nodes", "random-weights"]},
     totals=charts.totals,
     together=Together(by=lambda point: point.epsilon, run=run_together),
 )

@@ -5,12 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from labkit.experiments.frontier.spec import CLIPPED, PLAIN, FrontierSpec
+from labkit.experiments.frontier.spec import (
+    CHOSEN,
+    CLIPPED,
+    DENSE,
+    PLAIN,
+    RANDOM,
+    REPEATS,
+    SIMULATED,
+    SMALL,
+    FrontierSpec,
+)
 from labkit.privacy import Plan
 from labkit.privacy.repeats import LOGARITHMIC, Repeats, plan_repeats
 from labkit.privacy.selection import selection_event
 
-DENSE, RANDOM, SMALL, CHOSEN, REPEATS, SIMULATED = "dense", "random", "small", "chosen", "repeats", "simulated"
 SELECTION_SHARE = 0.1  # of epsilon, spent on choosing a mask; the rest trains it
 SMALLER = 4  # times smaller are batch and noise of the simulation (2210.03403)
 

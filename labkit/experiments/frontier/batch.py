@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from labkit.data import Part, Split
-from labkit.experiments.frontier.arms import SIMULATED, SMALL, Arm, Network, Plans, arms_of
-from labkit.experiments.frontier.spec import FrontierSpec, search_space
+from labkit.experiments.frontier.arms import Arm, Network, Plans, arms_of
+from labkit.experiments.frontier.spec import SIMULATED, SMALL, FrontierSpec, search_space
 from labkit.population import MLP, Params, concatenate, take, weights_per_member
 from labkit.privacy import Plan
 from labkit.privacy.noise import draw_key

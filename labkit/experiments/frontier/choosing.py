@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from labkit.experiments.frontier.arms import CHOSEN, REPEATS, SELECTION_SHARE, Arm, Network
+from labkit.experiments.frontier.arms import SELECTION_SHARE, Arm, Network
 from labkit.experiments.frontier.batch import Batch, Table
-from labkit.experiments.frontier.spec import search_space
+from labkit.experiments.frontier.spec import CHOSEN, REPEATS, search_space
 from labkit.experiments.frontier.training import Told, clipped_loss_sums
 from labkit.population import chunks
 from labkit.privacy.noise import secret_stream

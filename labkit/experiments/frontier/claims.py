@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.charts.frontier_rows import families, judged
-from labkit.experiments.frontier.arms import DENSE, SIMULATED
-from labkit.experiments.frontier.spec import CLIPPED, PLAIN
+from labkit.experiments.frontier.spec import CLIPPED, DENSE, PLAIN, SIMULATED
 from labkit.runs.experiment import Claim
 from labkit.stats import mean_interval
 from labkit.verdicts import words
@@ -30,8 +29,9 @@ def claims(view: View) -> list[Claim]:
 def invariants(view: View) -> list[Claim]:
     """What must hold whatever was asked for."""
     rows = view.results()
-    spent = [(row["epsilon_spent"], row["epsilon"]) for row in rows if "epsilon_spent" in row]
-    words_spent = [row for row in rows if row["epsilon"] in (CLIPPED, PLAIN) and "epsilon_spent" in row]
+    charged = [row for row in rows if "epsilon_spent" in row]
+    words_spent = [row for row in charged if row["epsilon"] in (CLIPPED, PLAIN)]
+    spent = [(row["epsilon_spent"], row["epsilon"]) for row in charged if row not in words_spent]
     audited = [(row["epsilon_lower"], row["epsilon_claimed"]) for row in view.series("audit")]
     edges = edge_rates(view.series("tuning"))
     made = [

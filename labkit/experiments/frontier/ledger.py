@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from labkit.experiments.frontier.arms import CHOSEN, REPEATS, SELECTION_SHARE, SIMULATED, Network
+from labkit.experiments.frontier.arms import SELECTION_SHARE, Network
 from labkit.experiments.frontier.batch import Batch
 from labkit.experiments.frontier.choosing import cells
+from labkit.experiments.frontier.spec import CHOSEN, REPEATS, SIMULATED
 from labkit.experiments.frontier.training import Told
 from labkit.privacy import shared
 from labkit.runs.events import Point
@@ -18,7 +19,7 @@ def spent_so_far(batch: Batch, step: int) -> Point:
     return Point(
         "spent",
         {
-            "step": step, "steps": plan.steps, "epsilon": plan.spent_after(step).epsilon,
+            "step": step, "steps": plan.steps, "epsilon_spent": plan.spent_after(step).epsilon,
             "target": batch.plans.epsilon, "delta": plan.delta, "accountant": plan.accountant,
             "sample_rate": plan.sample_rate, "source": plan.noise_source,
             "plan": f"dense network of epsilon {batch.plans.epsilon:g}",

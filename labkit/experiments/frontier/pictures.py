@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import torch
 
-from labkit.experiments.frontier.arms import DENSE, Arm, Network
+from labkit.experiments.frontier.arms import Arm, Network
 from labkit.experiments.frontier.batch import Batch
+from labkit.experiments.frontier.spec import DENSE
 from labkit.experiments.frontier.training import Told, trainer_of
 from labkit.generators import relay
 from labkit.landscape import plane, random_plane, symmetric_axis

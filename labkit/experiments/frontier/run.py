@@ -6,13 +6,13 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import torch
 
-from labkit.experiments.frontier.arms import CHOSEN, DENSE, RANDOM, REPEATS, SIMULATED, Arm, Network
+from labkit.experiments.frontier.arms import Arm, Network
 from labkit.experiments.frontier.audits import audits
 from labkit.experiments.frontier.batch import Batch, Table, digest
 from labkit.experiments.frontier.choosing import Cell, cell_of, choose_masks, repeated, winner
 from labkit.experiments.frontier.ledger import ledger, spent_so_far
 from labkit.experiments.frontier.pictures import pictures
-from labkit.experiments.frontier.spec import SHARED, TUNED
+from labkit.experiments.frontier.spec import CHOSEN, DENSE, RANDOM, REPEATS, SHARED, SIMULATED, TUNED
 from labkit.experiments.frontier.training import Told, train
 from labkit.experiments.frontier.tuning import Tuned, tune, tuned_networks
 from labkit.runs.events import Chunk, Event, Point, Result
@@ -79,7 +79,7 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows
             told.add(step)
             yield 0, spent_so_far(batch, step)
         for place in places.get(network, []):
-            yield place, curve_point(network.arm.name, step, accuracy)
+            yield place, curve_point(batch.jobs[place], network.arm.name, step, accuracy)
 
     rates = [(*which, some[0].rate) for which, some in wanted.items()]
     key = f"learned-{digest(rates, [(job.seed, job.point.hashed()) for job in batch.jobs])}"
@@ -89,7 +89,7 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows
         for (place, name, suffix), own in zip(wanted, kept["curve"], strict=True):
             if place and name in DRAWN and suffix == "":
                 for step, accuracy in zip(batch.point.looks(), own.tolist(), strict=True):
-                    yield place, curve_point(name, step, accuracy)
+                    yield place, curve_point(batch.jobs[place], name, step, accuracy)
     else:
         learned = yield from train(batch, networks, "training", look=curve)
         kept = winners(batch, wanted, networks, learned)
@@ -112,8 +112,9 @@ def winners(
     return {field: value[kept] for field, value in learned.items() if field != "right"}
 
 
-def curve_point(arm: str, step: int, accuracy: float) -> Point:
+def curve_point(job: Job, arm: str, step: int, accuracy: float) -> Point:
     """One point of a learning curve."""
+    arm = f"{arm}-{job.point.space[0]}" if arm == RANDOM else arm
     return Point("curve", {"arm": arm, "step": step, "selection_accuracy": accuracy})
 
 

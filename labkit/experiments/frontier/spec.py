@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from labkit.search import Space
 
 CLIPPED, PLAIN = "clipped", "plain"
+DENSE, RANDOM, SMALL, CHOSEN, REPEATS, SIMULATED = "dense", "random", "small", "chosen", "repeats", "simulated"  # arms
 TUNED, SHARED = "tuned", "shared"
 
 

@@ -69,7 +69,7 @@ def _train(
     for step in batch.point.looks():
         for rate in advance(trainer, step):
             batch.done = before + trainer.done * len(networks)
-            yield 0, batch.progress(f"{what}, {len(networks)} networks at once", rate)
+            yield 0, batch.progress(what, rate)  # how many at once would tell the secret number of repeats
         curve.append(evaluate(arch, trainer.params, data.selection.x, data.selection.y).accuracy.cpu())
         if look:
             for network, accuracy in zip(networks, curve[-1].tolist(), strict=True):

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 
 from labkit.errors import LabError
-from labkit.experiments.frontier.arms import SIMULATED, Arm, Network
+from labkit.experiments.frontier.arms import Arm, Network
 from labkit.experiments.frontier.batch import Batch, digest
+from labkit.experiments.frontier.spec import SIMULATED
 from labkit.experiments.frontier.training import train
 from labkit.runs.events import Chunk, Event, Point
 from labkit.streams import stream_seed
