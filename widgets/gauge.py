@@ -39,7 +39,7 @@ class Gauge:
         """Draw one point.
 
         Args:
-            values: step, steps, epsilon (spent so far), target, delta, accountant, sample_rate, source, plan.
+            values: step, steps, epsilon_spent (so far), target, delta, accountant, sample_rate, source, plan.
         """
         self.bar.value = min(values["epsilon_spent"] / values["target"], 1.0)
         self.words.value = spent(values)
@@ -57,7 +57,7 @@ def spent(values: Mapping[str, Any]) -> str:
     noise = "noise from the operating system" if values["source"] == "os" else "noise seeded: for teaching"
     return " · ".join(
         [
-            f"epsilon {values['epsilon']:.3g} of {text(values['target'])} spent "
+            f"epsilon {values['epsilon_spent']:.3g} of {text(values['target'])} spent "
             f"after {values['step']:,} of {values['steps']:,} steps",
             values["plan"],
             f"delta {values['delta']:g}",

@@ -74,8 +74,8 @@ def test_the_gauge_follows_the_plan(events: list[Event], resources: Resources) -
     plan = plan_of(2.0, len(resources.data.train), ASKED.search())
     said = [event.values for event in events if isinstance(event, Point) and event.series == "spent"]
     assert [values["step"] for values in said] == [10, 20, 30, 40, 50, 60, 70, 80]
-    assert [values["epsilon"] for values in said] == [plan.spent_after(values["step"]).epsilon for values in said]
-    assert all(one < other for one, other in pairwise(values["epsilon"] for values in said))
+    assert [values["epsilon_spent"] for values in said] == [plan.spent_after(values["step"]).epsilon for values in said]
+    assert all(one < other for one, other in pairwise(values["epsilon_spent"] for values in said))
     fixed = {"steps": 80, "target": 2.0, "delta": 1e-5, "source": "seeded", "plan": "dense network of epsilon 2"}
     assert all(values[name] == value for values in said for name, value in fixed.items())
 
@@ -126,7 +126,7 @@ def test_a_stop_in_the_private_part_loses_and_repeats_nothing(events: list[Event
         for _ in Worker(TOUR, spec, store).run():
             pass
         found = open_view(spec, TOUR, store)
-        for series, value in {"curve": "selection_accuracy", "spent": "epsilon"}.items():
+        for series, value in {"curve": "selection_accuracy", "spent": "epsilon_spent"}.items():
             said = [event.values for event in events if isinstance(event, Point) and event.series == series]
             told, kept = (
                 sorted((row.get("arm", ""), row["step"], row[value]) for row in rows)

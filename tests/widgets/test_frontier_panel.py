@@ -171,7 +171,7 @@ def test_the_panel_trains_draws_the_gauge_and_gives_its_verdict(make: Callable[.
     assert "dense network of epsilon 2" in gauge.words.value
     rows = panel.view.series("curve")
     assert {(row["epsilon"], row["arm"]) for row in rows} == {
-        (epsilon, arm) for epsilon in (2.0, "clipped") for arm in ("dense", "random")
+        (epsilon, arm) for epsilon in (2.0, "clipped") for arm in ("dense", "random-nodes")
     }
     assert hand.points() == len(rows) == 2 * 2 * 2 * 3  # epsilons, seeds, arms, looks: every row once
     said = hand.board.verdict.value.splitlines()
@@ -198,6 +198,6 @@ def test_the_points_of_the_gauge_are_whole(tmp_path: Path) -> None:
         events = [update.event for update in Worker(get("02"), spec, store).run()]
     points = [event.values for event in events if isinstance(event, Point) and event.series == "spent"]
     assert [values["step"] for values in points] == [2, 4, 6]
-    spent = [values["epsilon"] for values in points]
+    spent = [values["epsilon_spent"] for values in points]
     assert spent == sorted(spent)
     assert spent[-1] <= 2
