@@ -7,6 +7,7 @@ A mutant that survives is a behaviour that no test holds. The mutants are `tests
     old = "k * special.log_ndtr(x)"       # must occur exactly once
     new = "special.log_ndtr(x)"
     test = "tests/stats/test_best.py::test_by_hand"
+    group = "ten-guarantees"               # if several are run together: `make mutate ARGS=ten-guarantees`
 """
 
 from __future__ import annotations
@@ -35,12 +36,14 @@ class Mutant:
         old: text that occurs in it exactly once.
         new: what stands there instead.
         test: a pytest node.
+        group: a name by which several are run together; empty for none.
     """
 
     file: str
     old: str
     new: str
     test: str
+    group: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}: {' '.join(self.old.split())[:50]} -> {' '.join(self.new.split())[:50]}"
@@ -60,10 +63,10 @@ class Mutant:
 
 
 def load(folder: Path, words: list[str]) -> list[Mutant]:
-    """The mutants of all lists, or those whose file or test contains one of the words."""
+    """The mutants of all lists, or those whose group is one of the words or whose file or test contains one."""
     lists = [tomllib.loads(path.read_text()) for path in sorted(folder.glob("*.toml"))]
     mutants = [Mutant(**entry) for entry in (entry for found in lists for entry in found["mutant"])]
-    return [m for m in mutants if not words or any(word in m.file or word in m.test for word in words)]
+    return [m for m in mutants if not words or any(w == m.group or w in m.file or w in m.test for w in words)]
 
 
 def passes(tests: list[str], tree: Path) -> bool:
@@ -85,7 +88,7 @@ def passes(tests: list[str], tree: Path) -> bool:
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("words", nargs="*", help="only mutants whose file or test contains one of these")
+    parser.add_argument("words", nargs="*", help="only mutants of these groups, or whose file or test contains one")
     mutants = load(ROOT / "tests" / "mutations", parser.parse_args(arguments).words)
     if not mutants:
         print("no such mutant")

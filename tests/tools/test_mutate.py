@@ -45,6 +45,13 @@ def test_a_change_must_be_unmistakable(tree, old):
 def test_some_of_the_mutants(tmp_path):
     entry = '[[mutant]]\nfile = "{0}.py"\nold = "x"\nnew = "y"\ntest = "tests/test_{0}.py::test"\n'
     (tmp_path / "a.toml").write_text(entry.format("one"))
-    (tmp_path / "b.toml").write_text(entry.format("two"))
-    assert [mutant.file for mutant in load(tmp_path, [])] == ["one.py", "two.py"]
+    (tmp_path / "b.toml").write_text(entry.format("two") + 'group = "some"\n' + entry.format("somewhere"))
+    assert [mutant.file for mutant in load(tmp_path, [])] == ["one.py", "two.py", "somewhere.py"]
     assert [mutant.file for mutant in load(tmp_path, ["test_two"])] == ["two.py"]
+    assert [mutant.file for mutant in load(tmp_path, ["some"])] == ["two.py", "somewhere.py"]
+
+
+def test_the_privacy_frontier_s_ten_are_a_group():
+    """Each names another broken guarantee (the list of the issue)."""
+    ten = load(ROOT / "tests" / "mutations", ["ten-guarantees"])
+    assert len(ten) == len({(m.file, m.old) for m in ten}) == 10
