@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from labkit import experiments
-from labkit.charts import png, verdict_rows
+from labkit.charts import png, verdict_grid, verdict_rows
 from labkit.errors import LabError
 from labkit.runs import Store, View, store_path
 from labkit.runs.inputs import fingerprint
@@ -23,9 +23,26 @@ HEADINGS = {
 
 def markdown(rows: list[dict[str, str]]) -> str:
     """The rows as a Markdown table."""
-    lines = [" | ".join(HEADINGS.values()), " | ".join("---" for _ in HEADINGS)]
-    lines += [" | ".join(row[name] for name in HEADINGS) for row in rows]
-    return "\n".join(f"| {line} |" for line in lines)
+    return grid([list(HEADINGS.values()), *([row[name] for name in HEADINGS] for row in rows)])
+
+
+def grid(rows: list[list[str]]) -> str:
+    """A heading and rows as a Markdown table."""
+    heading, *rest = rows
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *rest])
+
+
+def tables(view: View) -> str:
+    """Every table of the experiment; of the frontier one for each question, tuned and with a shared learning rate."""
+    if view.experiment.key != "02":
+        return markdown(verdict_rows(view))
+    asked = [
+        ("Random mask minus dense parent, each arm at its own learning rate", "parent", "test_accuracy"),
+        ("The same with one learning rate shared by all arms", "parent", "test_accuracy_shared"),
+        ("Random mask minus an equally small dense network", "size", "test_accuracy"),
+        ("Choosing minus one random draw, at equal total epsilon", "choosing", "test_accuracy"),
+    ]
+    return "\n\n".join(f"{title}\n\n{grid(verdict_grid(view, family, value))}" for title, family, value in asked)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     view = View(store, experiment, spec, fingerprint(spec, store), args.kind)
     if not view.complete:
         raise LabError("the store does not hold every replicate of these parameters")
-    print(markdown(verdict_rows(view)))
+    print(tables(view))
     if args.figures:
         args.figures.mkdir(parents=True, exist_ok=True)
         for name, chart in experiment.charts.items():

@@ -11,7 +11,7 @@ from labkit.charts.frontier_landscapes import private_landscapes
 from labkit.charts.frontier_ledger import ledger, totals
 from labkit.charts.frontier_lines import by_sparsity_at_epsilon, frontier
 from labkit.charts.frontier_map import privacy_map, tuned_and_shared
-from labkit.charts.frontier_table import frontier_verdict_rows, frontier_verdicts
+from labkit.charts.frontier_table import frontier_verdict_rows, frontier_verdicts, verdict_grid
 from labkit.charts.frontier_tuning import total_noise, tuning
 from labkit.charts.lines import curvature, interpolation, profiles
 from labkit.charts.png import Still, png, still
@@ -47,6 +47,7 @@ __all__ = [
     "training_curves",
     "tuned_and_shared",
     "tuning",
+    "verdict_grid",
     "verdict_rows",
     "verdict_table",
 ]

@@ -41,6 +41,25 @@ def _row(c: Comparison) -> dict[str, str]:
     }
 
 
+def verdict_grid(view: View, family: str, value: str = "test_accuracy") -> list[list[str]]:
+    """One family's mean differences and verdicts as text: a heading, then a row for each mask or choice.
+
+    Args:
+        family: "parent", "size" or "choosing".
+        value: "test_accuracy", or "test_accuracy_shared" for one learning rate shared by all arms.
+    """
+    table = judged(view, families(view)[family], value)
+    epsilons = ordered(c.fields["epsilon"] for c in table)
+    rows: dict[str, dict[Any, str]] = {}
+    for c in sorted(table, key=lambda c: (c.fields["space"], c.fields["sparsity"])):
+        line = f"{percent(c.fields['sparsity'])} of {c.fields['space']}"
+        line = f"{c.one}, {line}" if family == "choosing" else line
+        said = "" if c.verdict.mean is None else f"{signed(c.verdict.mean)} {c.verdict.word}"
+        rows.setdefault(line, {})[c.fields["epsilon"]] = said
+    heading = ["removed", *(called(epsilon) for epsilon in epsilons)]
+    return [heading, *([line, *(cells.get(epsilon, "") for epsilon in epsilons)] for line, cells in rows.items())]
+
+
 def frontier_verdicts(view: View) -> alt.VConcatChart | alt.Chart:
     """Every comparison's mean difference, interval and verdict, epsilon across; one block for each declared family."""
     found = {name: judged(view, pairs) for name, pairs in families(view).items()}

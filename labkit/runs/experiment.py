@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +98,7 @@ class Experiment:
         live: the series that the panel draws while training, and how (the keys that `widgets.live_curve` reads).
         totals: says in words what the complete results have cost in privacy, shown below the panel's gauge; None where
             nothing is private.
+        not_private: names of values and artifacts that read private data outside the mechanism: exports leave them out.
         together: runs many replicates as one program, where that is faster; None to run them one by one.
     """
 
@@ -116,3 +117,4 @@ class Experiment:
     live: Mapping[str, Any] = field(default_factory=dict)
     totals: Callable[[View], str] | None = None
     together: Together | None = None
+    not_private: Collection[str] = ()

@@ -14,7 +14,7 @@ from labkit.runs.owner import Owner
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     import numpy as np
     from torch import Tensor
@@ -134,15 +134,17 @@ class Reader:
         tensors = files.read_tensors(*self._files(key, "artifact")[artifact])
         return {n: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for n, t in tensors.items()}
 
-    def export(self, names: Iterable[str], folder: Path) -> list[Path]:
-        """Copy the artifacts of runs to `folder`/<name>/<seed>-<device kind>/; the copies' paths.
+    def export(self, names: Iterable[str], folder: Path, without: Collection[str] = ()) -> list[Path]:
+        """Copy the artifacts of runs, but those `without`, to `folder`/<name>/<seed>-<device kind>/; the copies' paths.
 
         Raises:
             BadInput: the folder cannot be written.
         """
         made = []
         for key in (key_of(row) for name in names for row in self.replicates(name=name)):
-            for file, sha256 in self._files(key, "artifact").values():
+            for artifact, (file, sha256) in self._files(key, "artifact").items():
+                if artifact in without:
+                    continue
                 data = files.read_bytes(file, sha256)
                 path = folder / key.name / file.parent.name / file.name
                 try:

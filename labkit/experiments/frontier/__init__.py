@@ -60,6 +60,7 @@ EXPERIMENT = Experiment(
     verdict_words=verdict_words,
     live={"series": "curve", "arms": ["dense", "random-nodes", "random-weights"]},
     totals=charts.totals,
+    not_private=("not_private_clipped", "not_private_dropped", "landscape"),
     together=Together(by=lambda point: point.epsilon, run=run_together),
 )
 
