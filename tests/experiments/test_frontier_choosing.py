@@ -7,6 +7,8 @@ from itertools import chain
 
 import pytest
 import torch
+from dp_accounting import ComposedDpEvent, GaussianDpEvent
+from dp_accounting.dp_event import RepeatAndSelectDpEvent
 from small_frontier import DENSE_SIZE, batch, chunks, jobs, points, results, told
 
 from labkit.experiments.frontier import choosing, training
@@ -15,7 +17,10 @@ from labkit.experiments.frontier.choosing import BOUND, cells, choose_masks
 from labkit.experiments.frontier.pictures import length, noise_length
 from labkit.experiments.frontier.spec import search_space
 from labkit.landscape import random_plane
-from labkit.privacy.selection import utilities
+from labkit.privacy import spent
+from labkit.privacy.events import dp_sgd
+from labkit.privacy.repeats import LOGARITHMIC
+from labkit.privacy.selection import selection_event, utilities
 from labkit.runs.events import Artifact, Chunk, Point, Progress, Result
 from labkit.streams import stream
 
@@ -32,6 +37,21 @@ def returned(steps):
 
     list(inner())
     return found[0]
+
+
+def test_choosing_and_training_cost_the_epsilon_together():
+    plans = batch(**NODES).plans
+    plan, sigma = plans.chosen, plans.chosen.noise_multiplier
+    trained = dp_sgd(plan.sample_rate, sigma, plan.steps)
+    joint = spent([trained, selection_event(SELECTION_SHARE * 2)], plan.delta).epsilon
+    assert 1.99 < joint <= 2
+    assert plan.epsilon == pytest.approx(joint)
+    assert spent(trained, plan.delta).epsilon < 1.99  # the choice takes its share
+    assert sigma > plans.training.noise_multiplier
+    law = RepeatAndSelectDpEvent(
+        ComposedDpEvent([plans.repeats.base.event(), GaussianDpEvent(plans.repeats.score_noise)]), 1.5, LOGARITHMIC
+    )
+    assert 1.99 < spent(law, plan.delta).epsilon <= 2
 
 
 def test_candidates_are_scored_by_their_clipped_losses_before_training(monkeypatch):
