@@ -41,10 +41,12 @@ def population(arch: MLP, count: int, device: torch.device, batch: int, steps: i
     )  # fmt: skip
 
 
-def opacus(mode: str, device: torch.device, batch: int, steps: int) -> Callable[[], None]:
+def opacus(
+    mode: str, device: torch.device, batch: int, steps: int, widths: tuple[int, ...] = WIDTHS
+) -> Callable[[], None]:
     """One network trained by Opacus on Poisson draws that lie on the device already."""
     x, y = images(device)
-    layers = [m for a, b in itertools.pairwise(WIDTHS) for m in (nn.Linear(a, b), nn.ReLU())][:-1]
+    layers = [m for a, b in itertools.pairwise(widths) for m in (nn.Linear(a, b), nn.ReLU())][:-1]
     module = nn.Sequential(*layers).to(device)
     optimiser = torch.optim.SGD(module.parameters(), RATE)
     common = {"noise_multiplier": SIGMA, "max_grad_norm": CLIP, "expected_batch_size": batch}
@@ -71,15 +73,21 @@ def opacus(mode: str, device: torch.device, batch: int, steps: int) -> Callable[
 
 
 def against_opacus(
-    count: int, device: torch.device, batch: int, steps: int, target: float, aim: float | None
+    count: int,
+    device: torch.device,
+    batch: int,
+    steps: int,
+    target: float | None,
+    aim: float | None,
+    widths: tuple[int, ...] = WIDTHS,
 ) -> list[Row]:
     """Network-steps a second of a population and of each of Opacus's modes."""
-    trainer = population(MLP(WIDTHS), count, device, batch, 8 * steps + 10)
+    trainer = population(MLP(widths), count, device, batch, 8 * steps + 10)
     trainer.advance(10)
-    peers = {mode: opacus(mode, device, batch, steps) for mode in ("hooks", "ghost")}
+    peers = {mode: opacus(mode, device, batch, steps, widths) for mode in ("hooks", "ghost")}
     ours, *theirs = interleaved(device, lambda: trainer.advance(steps), *peers.values())
     networks = f"{count:,} networks" if count > 1 else "one network"
-    what = f"DP-SGD of {networks} {'-'.join(map(str, WIDTHS))}, expected batch {batch}"
+    what = f"DP-SGD of {networks} {'-'.join(map(str, widths))}, expected batch {batch}"
     return [
         Row(what, f"Opacus {mode}", "network-steps/s", count * steps / ours, steps / their, target, aim)
         for mode, their in zip(peers, theirs, strict=True)
@@ -133,6 +141,7 @@ def main() -> None:
         print(frontier(device, 256, 480), flush=True)
     else:
         rows = against_opacus(16, device, 256, 5, 4, None)
+        rows += against_opacus(16, device, 128, 20, 4, None, (784, 64, 64, 10))
         report("Private training", rows)
     print(f"({time.perf_counter() - start:.0f} s)")
 
