@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
 
+NO_EPSILON = "none: this experiment trains without privacy"
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -31,7 +32,7 @@ def words(experiment: Experiment, spec: Spec, store: Store, data: Split) -> str:
         "device": describe(device),
         "time": f"about {duration(expected.seconds)} for all replicates",
         "memory": f"about {size(expected.peak_bytes)} at the peak, of {size(memory_free(device))} free",
-        "epsilon": "none: this experiment trains without privacy",
+        "epsilon": experiment.costs(spec, data) if experiment.costs else NO_EPSILON,
         "store": str(store.path),
     }
     return "\n".join(f"{name:<11}  {fact}" for name, fact in facts.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from labkit.privacy.noise import OS
@@ -41,3 +42,12 @@ def record_of(plan: Plan) -> dict[str, Any]:
         "noise": SECRET if plan.noise_source == OS else TEACHING,
         "also": [repr(event) for event in plan.also],
     }
+
+
+def in_a_line(plans: Iterable[Plan]) -> str:
+    """What each of some plans costs, for who asks before a run."""
+    plans = tuple(plans)
+    said = [f"{p.epsilon:.4g} (noise multiplier {p.noise_multiplier:.3g}, {p.accountant})" for p in plans if p.private]
+    delta = next((f" at delta {p.delta:.3g}" for p in plans if p.private), "")
+    words = ", ".join(p.reason.partition(":")[0] for p in plans if not p.private)
+    return "; ".join(part for part in (", ".join(said) + delta, f"none for {words}" if words else "") if part)

@@ -93,6 +93,8 @@ class Experiment:
         check: `check(spec, data)` raises BadInput for what no bound can say (a layer without a node, too much memory).
         impossible: `impossible(point)` says in one line why a grid point cannot exist, or returns None.
         estimate: `estimate(spec, data, device)`, printed by `--dry-run`.
+        costs: `costs(spec, data)` says in a line what epsilon the networks will cost, printed by `--dry-run`; None
+            where nothing is private.
         claims: `claims(view)` judges the stored results.
         charts: named functions from a `View` to an Altair chart.
         live: the series that the panel draws while training, and how (the keys that `widgets.live_curve` reads).
@@ -117,4 +119,5 @@ class Experiment:
     live: Mapping[str, Any] = field(default_factory=dict)
     totals: Callable[[View], str] | None = None
     together: Together | None = None
+    costs: Callable[[Spec, Split], str] | None = None
     not_private: Collection[str] = ()

@@ -42,6 +42,8 @@ N = 1258  # training images of the digits
         ({"learning_rate": "best"}, "learning_rate.*tuned.*shared"),
         ({"noise_source": "dice"}, "noise_source.*seeded.*os"),
         ({"width": 16_384, "depth": 16, "steps": 100_000}, "GB|hours"),
+        ({"epsilon": "2,0.001"}, r"epsilon = 0\.001.*noise"),  # no accountant reaches it
+        ({"epsilon": "plain,1000,2"}, r"epsilon = 1000.*PLD or RDP"),
     ],
 )
 def test_what_cannot_run_is_refused_before_anything_trains(changes, words):

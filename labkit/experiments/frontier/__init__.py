@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from labkit import charts
 from labkit.experiments.frontier.claims import claims, verdict_words
-from labkit.experiments.frontier.limits import check, estimate, impossible
+from labkit.experiments.frontier.limits import check, costs, estimate, impossible
 from labkit.experiments.frontier.spec import FrontierSpec
 from labkit.runs.experiment import Experiment, Job, Together
 
@@ -62,6 +62,7 @@ EXPERIMENT = Experiment(
     totals=charts.totals,
     not_private=("not_private_clipped", "not_private_dropped", "landscape"),
     together=Together(by=lambda point: point.epsilon, run=run_together),
+    costs=costs,
 )
 
 __all__ = ["EXPERIMENT", "FrontierSpec"]

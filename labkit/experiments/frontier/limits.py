@@ -32,7 +32,8 @@ def check(spec: FrontierSpec, data: Split) -> None:
 
     Raises:
         BadInput: an impossible grid, a class that is not there, a batch larger than the training set (a sample rate
-            above 1), a delta of 1/n or more, or what needs more memory or time than the limits.
+            above 1), a delta of 1/n or more, an epsilon that no noise reaches, or what needs more memory or time than
+            the limits.
     """
     reasons = [impossible(point) for point in spec.points()]
     if all(reasons):
@@ -58,6 +59,23 @@ def check(spec: FrontierSpec, data: Split) -> None:
     if expected.seconds > HOURS * 3600:
         cost = f"it would take about {expected.seconds / 3600:,.0f} hours on {device}"
         raise BadInput("steps", spec.steps, f"what takes at most {HOURS:g} hours; {cost}")
+    from labkit.experiments.frontier.arms import Plans, arms_of
+
+    numbers = [epsilon for epsilon in spec.epsilon if epsilon not in (CLIPPED, PLAIN)]
+    for epsilon in {min(numbers), max(numbers)} if numbers else ():  # what lies between is reached if these are
+        plans = Plans(spec.changed(epsilon=epsilon), n)
+        for space in spec.space:
+            arms_of(plans, max(spec.sparsity), space)
+
+
+def costs(spec: FrontierSpec, data: Split) -> str:
+    """What each epsilon will really cost a network, in a line."""
+    from labkit.experiments.frontier.arms import Plans
+    from labkit.privacy.record import in_a_line
+
+    n = examples(spec, data)
+    each = in_a_line(Plans(spec.changed(epsilon=epsilon), n).training for epsilon in spec.epsilon)
+    return f"for a network {each}; tuning and losing runs are not charged"
 
 
 def examples(spec: FrontierSpec, data: Split) -> int:

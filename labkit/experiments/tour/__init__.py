@@ -60,6 +60,14 @@ def estimate(spec: TourSpec, data: Split, device: torch.device) -> Estimate:
     return Estimate(known.seconds * len(spec.epsilon) + private + plans, known.peak_bytes)
 
 
+def costs(spec: TourSpec, data: Split) -> str:
+    """What each epsilon will really cost a private training, in a line."""
+    from labkit.experiments.tour.private import plan_of
+    from labkit.privacy.record import in_a_line
+
+    return in_a_line(plan_of(epsilon, len(data.train), spec.search()) for epsilon in spec.epsilon)
+
+
 EXPERIMENT = Experiment(
     key="00",
     notebook="00_tour",
@@ -74,6 +82,7 @@ EXPERIMENT = Experiment(
     charts=charts(SEARCH.charts),
     verdict_words=verdict_words,
     live={**SEARCH.live, "arms": [*SEARCH.live["arms"], PRIVATE, PRIVATE_RANDOM]},
+    costs=costs,
 )
 
 __all__ = ["EXPERIMENT", "TourSpec"]
