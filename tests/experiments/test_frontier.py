@@ -5,17 +5,13 @@ from __future__ import annotations
 import math
 
 import pytest
-import torch
 from small_frontier import DENSE_SIZE, EXPERIMENT, HALF_SIZE, batch, chunks, digits, jobs, points, results, spec, told
 
 from labkit.experiments.frontier import training
-from labkit.experiments.frontier.arms import Arm, Network
-from labkit.experiments.frontier.batch import small, thinned
 from labkit.experiments.frontier.spec import SIMULATED
-from labkit.experiments.frontier.tuning import tuning_seeds
-from labkit.population import MLP, weights_per_member
+from labkit.population import MLP
 from labkit.runs import RunKey, Store, Worker
-from labkit.search import NodeSpace, WeightSpace
+from labkit.search import WeightSpace
 
 EPSILONS = ("2", "clipped", "plain")
 THIN = {"dense", "random", "small"}
@@ -138,18 +134,6 @@ def test_sizes(together):
         assert values["parameters"] == expected, (sparsity, space, arm)
 
 
-@pytest.mark.parametrize(("width", "sparsity"), [(8, 0.5), (16, 0.9), (64, 0.95), (33, 0.3)])
-def test_the_small_network_is_the_nearest_in_size(width, sparsity):
-    dense = MLP((64, width, width, 10))
-    assert small(dense, "nodes", sparsity).widths == (
-        64, *[NodeSpace(dense, sparsity, 0).candidates(dense.init([0]), [0]).arch.widths[1]] * 2, 10
-    )  # fmt: skip
-    target = WeightSpace(dense, sparsity, 0).parameters()
-    found = abs(weights_per_member(small(dense, "weights", sparsity).shapes()) - target)
-    others = [abs(weights_per_member(MLP((64, w, w, 10)).shapes()) - target) for w in range(1, width + 1)]
-    assert found == min(others)
-
-
 def test_what_was_spent_is_never_above_epsilon_and_absent_without_a_guarantee(together):
     rows = found(together, "2")
     for key, values in rows.items():
@@ -172,58 +156,6 @@ def test_the_dense_network_is_one_network_wherever_it_stands(together):
     for arm in ("dense", SIMULATED):
         for seed in (0, 1):
             assert len({str(values) for key, values in rows.items() if key[2:] == (seed, arm)}) == 1
-
-
-def test_arms_share_draws_and_never_noise(monkeypatch):
-    """Over every network of two epsilons, tuning and losing repeats included."""
-    seen: list[tuple] = []
-    made = training.trainer_of
-
-    def spy(batch, arch, some):
-        seen.extend((batch, network) for network in some)
-        return made(batch, arch, some)
-
-    monkeypatch.setattr(training, "trainer_of", spy)
-    for epsilon in ("2", "3"):
-        told(jobs(epsilon=epsilon, repeats=4, sparsity="0,0.5,0.25"))
-    assert len({(some.plans.epsilon, network) for some, network in seen}) == len(seen) > 100
-    assert len({some.noise_key(network) for some, network in seen}) == len(seen)
-    draws: dict[tuple, set[int]] = {}
-    for some, network in seen:
-        own = network.draw or network.arm.kind == SIMULATED
-        draws.setdefault((network.seed, own), set()).add(some.draw_key(network))
-    assert all(len(keys) == 1 for keys in draws.values())
-    assert len(set.union(*draws.values())) == len(draws)  # others' draws are others
-    tuned_on, reported = ({n.seed for _, n in seen if n.purpose == what} for what in ("tuning", "report"))
-    assert tuned_on == set(tuning_seeds(seen[0][0]))
-    assert reported == {0, 1}
-    assert min(tuned_on) >= 2**32  # beyond what a Spec may name
-
-
-@pytest.mark.parametrize(
-    ("epsilon", "changes"),
-    [("2", {"delta": 1e-6})]
-    + [
-        ("clipped", change)
-        for change in ({"clip_norm": 2}, {"width": 9}, {"split_seed": 1}, {"thin_class": "3"}, {"steps": 7})
-    ],
-)
-def test_another_mechanism_under_the_same_seed_has_other_noise(epsilon, changes):
-    """The difference of two releases with one noise and two scales is the private gradient."""
-    keys = []
-    for some in (batch(epsilon=epsilon), batch(epsilon=epsilon, **changes)):
-        keys.append(some.noise_key(Network(Arm("dense", some.plans.training), 0, 0.5)))
-    assert keys[0] != keys[1]
-
-
-def test_the_simulation_has_a_quarter_of_batch_and_noise():
-    plans = batch(batch_size=40).plans
-    assert plans.simulated.batch_size == 10
-    assert plans.simulated.noise_multiplier == pytest.approx(plans.training.noise_multiplier / 4)
-    assert plans.simulated.steps == plans.training.steps
-    assert plans.simulated.clip_norm == plans.training.clip_norm
-    odd = batch(batch_size=30).plans  # 7 of 30: the ratio of batch and noise is kept, not the quarter
-    assert odd.simulated.noise_multiplier / 7 == pytest.approx(odd.training.noise_multiplier / 30)
 
 
 @pytest.mark.parametrize("rate", ["shared", "0.3"])
@@ -255,18 +187,3 @@ def test_beside_a_tuned_rate_stands_the_dense_network_s(together):
         if key[-1] == SIMULATED:
             assert values["learning_rate"] == dense["learning_rate"]
             assert not {"test_accuracy_shared", "tuned_rates"} & values.keys()
-
-
-def test_a_tenth_of_one_class_stays():
-    held, point = digits(), spec(thin_class="3")
-    train = thinned(held.train, point, held.classes)
-    before, after = (torch.bincount(part.y, minlength=10) for part in (held.train, train))
-    assert after[3] == round(0.1 * int(before[3]))
-    others = torch.arange(10) != 3
-    assert torch.equal(after[others], before[others])
-    assert torch.equal(train.x[train.y != 3], held.train.x[held.train.y != 3])
-    assert thinned(held.train, spec(), held.classes) is held.train
-    some = batch(thin_class="3")
-    assert some.plans.training.examples == len(train) < len(held.train)
-    assert some.data.test.y.equal(held.test.y)  # only the training is thinned
-    assert some.data.selection.y.equal(held.selection.y)

@@ -145,6 +145,15 @@ def test_keys_from_the_operating_system_are_other_ones_each_time_and_never_writt
     assert seeded[0] == seeded[1]
 
 
+def test_what_is_finished_is_found_again_though_every_key_was_secret(monkeypatch):
+    some = jobs(**NODES, noise_source="os")
+    events = told(some)
+    monkeypatch.setattr(training, "trainer_of", None)  # nobody may train
+    again = told(some, chunks=chunks(events))
+    assert results(again, some) == results(events, some)
+    assert points(again, "ledger") == points(events, "ledger")
+
+
 def test_the_noise_radius_by_hand():
     some = batch(**NODES)
     plan = some.plans.training
