@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from labkit.privacy.noise import OS
-
-if TYPE_CHECKING:
-    from labkit.privacy.plan import Plan
 
 RELATION = "add/remove one record"
 UNIT = "one training example (training split only)"
@@ -17,7 +14,27 @@ TEACHING = "for teaching: reproducible from its seed"
 SECRET = "from the operating system: its keys are not written"
 
 
-def record_of(plan: Plan) -> dict[str, Any]:
+class Described(Protocol):
+    """What is read of a plan (`labkit.privacy.plan.Plan`)."""
+
+    examples: int
+    batch_size: int
+    steps: int
+    clip_norm: float
+    noise_multiplier: float
+    delta: float | None
+    epsilon: float | None
+    accountant: str
+    noise_source: str
+    also: tuple[Any, ...]
+    reason: str
+    sample_rate: float
+    private: bool
+
+    def digest(self) -> str: ...
+
+
+def record_of(plan: Described) -> dict[str, Any]:
     """Plain JSON values. Without noise there is no key epsilon, but a reason; an infinite clip norm is None."""
     said: dict[str, Any] = {
         "relation": RELATION,
@@ -44,7 +61,7 @@ def record_of(plan: Plan) -> dict[str, Any]:
     }
 
 
-def in_a_line(plans: Iterable[Plan]) -> str:
+def in_a_line(plans: Iterable[Described]) -> str:
     """What each of some plans costs, for who asks before a run."""
     plans = tuple(plans)
     said = [f"{p.epsilon:.4g} (noise multiplier {p.noise_multiplier:.3g}, {p.accountant})" for p in plans if p.private]
