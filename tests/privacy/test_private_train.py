@@ -137,25 +137,29 @@ def test_noise_off_and_clip_infinite_is_plain_training():
 
 
 def test_the_expected_batch_size_divides_whatever_was_drawn():
-    """With every example drawn for certain the step is known: the plan's batch divides it."""
-    plan = without_noise(batch_size=N, steps=1)
-    made = trainer([plan], learning_rate=1.0)
-    before = {n: t.clone() for n, t in made.params.items()}
+    """One step: the sum over the examples drawn, by hand, over the plan's batch of 10."""
+    made = trainer([without_noise(steps=1)], keys=(5,), learning_rate=1.0)
+    before = {n: t[0].clone() for n, t in made.params.items()}
+    drawn = made.rows[:, 0][made.rows[:, 0] >= 0].long()
+    assert len(drawn) != BATCH
     x, y = data()
+
+    def total(p):
+        hidden = torch.relu(x[drawn] @ p["0.weight"].T + p["0.bias"])
+        return F.cross_entropy(hidden @ p["1.weight"].T + p["1.bias"], y[drawn], reduction="sum")
+
     made.advance(1)
-    mean = grad(
-        lambda p: F.cross_entropy(torch.relu(x @ p["0.weight"].T + p["0.bias"]) @ p["1.weight"].T + p["1.bias"], y)
-    )({n: t[0] for n, t in before.items()})
-    for name, gradient in mean.items():
-        assert torch.allclose(before[name][0] - made.params[name][0], gradient, atol=1e-6)
+    for name, gradient in grad(total)(before).items():
+        assert torch.allclose(before[name] - made.params[name][0], gradient / BATCH, atol=1e-6)
 
 
-def moved_by_noise(made: PrivateTrainer, **kept) -> np.ndarray:
-    """How far each weight moved, in standard deviations of its noise, where no gradient comes: [K, D]."""
+def moved_by_noise(made: PrivateTrainer, rate: float) -> np.ndarray:
+    """How far each weight moved where no gradient comes, in units of rate * sigma * clip norm / batch: [K, D]."""
     before = torch.cat([t.flatten(1) for t in made.params.values()], 1).clone()
     made.advance(1)
     after = torch.cat([t.flatten(1) for t in made.params.values()], 1)
-    return ((before - after) / (made.rate * made.deviation).unsqueeze(1)).double().numpy()
+    unit = torch.tensor([rate * p.noise_multiplier * p.clip_norm / p.batch_size for p in made.plans])
+    return ((before - after) / unit.unsqueeze(1)).double().numpy()
 
 
 def test_an_empty_draw_is_a_noise_only_step():
@@ -164,7 +168,7 @@ def test_an_empty_draw_is_a_noise_only_step():
     sizes = made.plan.sampler([8]).draw(STEPS).sizes()[:, 0].tolist()
     empty = sizes.index(0)
     made.advance(empty)
-    z = moved_by_noise(made)
+    z = moved_by_noise(made, 0.7)
     # false-alarm rate 1e-4
     assert stats.kstest(z.flatten(), "norm").pvalue > 1e-4
 
@@ -176,15 +180,14 @@ def test_the_noise_has_the_deviation_that_the_plan_says():
     ]
     made = trainer(plans, keys=(8,), learning_rate=0.7)
     made.advance(made.plan.sampler([8]).draw(STEPS).sizes()[:, 0].tolist().index(0))
-    for some in np.split(moved_by_noise(made), 3):
+    for some in np.split(moved_by_noise(made, 0.7), 3):
         assert (some**2).mean() == pytest.approx(1, abs=4 * (2 / some.size) ** 0.5)
 
 
 def test_arms_never_share_noise():
-    z = None
     made = trainer([noised(batch_size=1)] * 2, keys=(8,), noise_keys=[1, 2])
     made.advance(made.plan.sampler([8]).draw(STEPS).sizes()[:, 0].tolist().index(0))
-    z = moved_by_noise(made)
+    z = moved_by_noise(made, 0.5)
     assert abs(np.corrcoef(z)[0, 1]) < 0.5
     with pytest.raises(BadInput, match="never share noise"):
         trainer([noised(), noised()], noise_keys=[1, 1])

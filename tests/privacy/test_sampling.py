@@ -64,7 +64,7 @@ def test_inclusions_are_independent_across_examples_steps_and_members():
     # every example is as likely as any other, at any place of the data set
     per_example = one.sum(0)
     assert stats.chisquare(per_example).pvalue > ALARM
-    thirds = [one[:, i :: 3].sum() for i in range(3)]
+    thirds = [one[:, i::3].sum() for i in range(3)]
     assert stats.chisquare(thirds, np.array([134, 133, 133]) / 400 * sum(thirds)).pvalue > ALARM
 
 

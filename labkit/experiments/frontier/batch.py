@@ -88,11 +88,11 @@ class Batch:
     def noise_key(self, network: Network) -> int:
         """The key of a network's noise: nothing else that is released or stored shares it."""
         arm = network.arm
-        run = f"02/{self._mechanism(arm.plan)}/{arm.name}/{arm.sparsity}/{arm.space}/{network.purpose}"
+        run = f"02/{self.mechanism(arm.plan)}/{arm.name}/{arm.sparsity}/{arm.space}/{network.purpose}"
         member = f"{network.rate}/{network.candidate}/{network.draw}"
         return arm.plan.noise_key(network.seed, run, member)
 
-    def _mechanism(self, plan: Plan) -> str:
+    def mechanism(self, plan: Plan) -> str:
         """Names what a plan is run on: another clip norm, width or split under the same seed is another release, whose
         noise would otherwise be the same at another scale."""
         if plan not in self._mechanisms:

@@ -86,4 +86,4 @@ def winner(batch: Batch, cell: Cell, suffix: str, places: list[int], learned: Ta
 
 
 def _labels(batch: Batch, cell: Cell) -> tuple[str, ...]:
-    return str(batch.plans.epsilon), str(cell.sparsity), cell.space
+    return batch.mechanism(batch.plans.training), str(cell.sparsity), cell.space

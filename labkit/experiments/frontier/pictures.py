@@ -13,6 +13,7 @@ from labkit.experiments.frontier.training import Told, trainer_of
 from labkit.generators import relay
 from labkit.landscape import plane, random_plane, symmetric_axis
 from labkit.population import Params, weights_per_member
+from labkit.privacy.noise import OS
 from labkit.runs.events import Artifact
 from labkit.search import advance
 from labkit.streams import stream
@@ -24,11 +25,11 @@ RADIUS = 1.0  # in filter-normalised units: at 1 a direction is as long as the w
 def pictures(batch: Batch, rate: float) -> Iterator[Told]:
     """The landscape of the dense network of the first seed, as the artifact `landscape` of the leading replicate.
 
-    The network is trained once more: with a seeded source it is the reported one, with noise from the operating system
-    another one of the same law.
+    The network is trained once more, with the same seeded noise. Noise from the operating system cannot be had twice,
+    and another training would be another release: then there is no picture.
     """
     job, size = batch.jobs[batch.lead], batch.point.landscape_size
-    if not size or job.seed != batch.point.seed:
+    if not size or job.seed != batch.point.seed or (batch.plans.noisy and batch.point.noise_source == OS):
         return
     network = Network(Arm(DENSE, batch.plans.training), job.seed, rate)
     trainer = trainer_of(batch, batch.dense, [network])

@@ -14,7 +14,7 @@ from labkit.experiments.frontier.ledger import ledger, spent_so_far
 from labkit.experiments.frontier.pictures import pictures
 from labkit.experiments.frontier.spec import CHOSEN, DENSE, RANDOM, REPEATS, SHARED, SIMULATED, TUNED
 from labkit.experiments.frontier.training import Told, train
-from labkit.experiments.frontier.tuning import Tuned, tune, tuned_networks
+from labkit.experiments.frontier.tuning import Tuned, tune, tuned_arms, tuned_networks
 from labkit.runs.events import Chunk, Event, Point, Result
 from labkit.runs.experiment import Job, Resources
 
@@ -171,7 +171,7 @@ def expected_steps(batch: Batch) -> float:
     """Network-steps of the whole batch, without what widened grids add."""
     point = batch.point
     every = {arm for job in batch.jobs for arm in batch.arms(job)}
-    tuning = len({arm.tuned_as() for arm in every if arm.kind != SIMULATED}) * point.rates * point.tuning_seeds
+    tuning = len(tuned_arms(batch)) * point.rates * point.tuning_seeds
     both = 2 if point.learning_rate == TUNED else 1
     seeds = len({job.seed for job in batch.jobs})
     reported = sum(both * (arm.candidates if arm.kind == REPEATS else 1) for arm in every) * seeds

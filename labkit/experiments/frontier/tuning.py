@@ -10,7 +10,7 @@ import torch
 from labkit.errors import LabError
 from labkit.experiments.frontier.arms import Arm, Network
 from labkit.experiments.frontier.batch import Batch, digest
-from labkit.experiments.frontier.spec import SIMULATED
+from labkit.experiments.frontier.spec import DENSE, SHARED, SIMULATED
 from labkit.experiments.frontier.training import train
 from labkit.runs.events import Chunk, Event, Point
 from labkit.streams import stream_seed
@@ -86,9 +86,16 @@ def tuning_seeds(batch: Batch) -> list[int]:
     return [stream_seed(2**40 + i, "tuning") for i in range(batch.point.tuning_seeds)]
 
 
+def tuned_arms(batch: Batch) -> list[Arm]:
+    """Every arm that needs a learning rate of its own; the dense one alone where all share its rate."""
+    shared = batch.point.learning_rate == SHARED
+    every = (arm for job in batch.jobs for arm in batch.arms(job) if arm.kind == DENSE or not shared)
+    return list(dict.fromkeys(arm.tuned_as() for arm in every if arm.kind != SIMULATED))
+
+
 def tune(batch: Batch) -> Generator[tuple[int, Event], None, Tuned]:
     """Find every arm's learning rate, yielding events; from a stored chunk where a resumed run has one."""
-    arms = list(dict.fromkeys(a.tuned_as() for job in batch.jobs for a in batch.arms(job) if a.kind != SIMULATED))
+    arms = tuned_arms(batch)
     key = f"tuning-{digest(arms, tuning_seeds(batch), batch.point.rates)}"
     first = first_grid(batch.point.rates)
     tuned = Tuned(first)

@@ -60,9 +60,11 @@ def networks(r: Replicate, epsilon: float | str) -> list[Private]:
     """The dense network, and the first draw: a choice that looks at no data, and is free."""
     plan, (sparsity,) = plan_of(epsilon, len(r.data.train), r.point), r.point.sparsity
     dense, first = Candidates(r.arch, r.parent, None), r.space.candidates(r.parent, [0])
+    # Noise is named by everything that makes another release of the same seed: it is never used at another scale.
+    name = f"00/{plan.digest()}/{r.data.fingerprint}/{r.point.split_seed}/{r.arch}"
     return [
-        Private(PRIVATE, epsilon, dense, plan, f"00/{epsilon}/{PRIVATE}"),
-        Private(PRIVATE_RANDOM, epsilon, first, plan, f"00/{epsilon}/{PRIVATE_RANDOM}/{sparsity}"),
+        Private(PRIVATE, epsilon, dense, plan, f"{name}/{PRIVATE}"),
+        Private(PRIVATE_RANDOM, epsilon, first, plan, f"{name}/{PRIVATE_RANDOM}/{sparsity}"),
     ]
 
 
