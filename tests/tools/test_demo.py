@@ -13,7 +13,7 @@ def run(monkeypatch, tmp_path):
 
     class Runs:
         def __init__(self) -> None:
-            self.codes, self.ran = {"00": 0, "01": 0}, []
+            self.codes, self.ran = {"00": 0, "01": 0, "02": 0}, []
 
         def __call__(self, arguments: list[str]) -> int:
             self.ran.append(arguments)
@@ -28,7 +28,7 @@ def run(monkeypatch, tmp_path):
 
 def test_both_notebooks_then_one_report_and_where_it_is(run, tmp_path, capsys):
     assert demo.main([]) == 0
-    assert [arguments[:4] for arguments in run.ran] == [["run", key, "--preset", "quick"] for key in ("00", "01")]
+    assert [arguments[:4] for arguments in run.ran] == [["run", key, "--preset", "quick"] for key in ("00", "01", "02")]
     page = (tmp_path / "outputs" / "report.html").read_text()
     assert "Number 00" in page
     assert "Number 01" in page
@@ -38,7 +38,7 @@ def test_both_notebooks_then_one_report_and_where_it_is(run, tmp_path, capsys):
 def test_a_failed_claim_is_reported_with_its_pictures(run, tmp_path):
     run.codes["00"] = 3
     assert demo.main([]) == 3
-    assert len(run.ran) == 2
+    assert len(run.ran) == len(demo.NOTEBOOKS)
     assert (tmp_path / "outputs" / "report.html").exists()
 
 
