@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import pytest
 import torch
-from small_frontier import batch
+from small_frontier import batch, chunks, jobs, points, results, told
 
 from labkit.errors import LabError
 from labkit.experiments.frontier import tuning
 from labkit.experiments.frontier.arms import Arm, Network
-from labkit.experiments.frontier.tuning import HIGHEST, LOWEST, MOST_ROUNDS, STEP, Tuned, beyond, first_grid, tune
+from labkit.experiments.frontier.tuned import HIGHEST, LOWEST, STEP, Tuned, beyond, first_grid
+from labkit.experiments.frontier.tuning import MOST_ROUNDS, tune
+from labkit.privacy import Plan
 
 GRID = first_grid(6)
 
@@ -40,6 +42,9 @@ def peak(best: float):
     return lambda arm, rate: 0.8 - 0.05 * abs(math.log(rate / best))
 
 
+PLAIN_PLAN = Plan.nonprivate("a test", examples=10, batch_size=2, steps=1)
+
+
 def test_the_first_grid():
     assert GRID[0] == LOWEST
     assert GRID[-1] == HIGHEST
@@ -55,7 +60,7 @@ def test_beyond_by_hand():
 
 
 def test_the_best_of_what_was_tried():
-    tuned, arm = Tuned([1, 2, 4]), Arm("dense", None)
+    tuned, arm = Tuned([1, 2, 4]), Arm("dense", PLAIN_PLAN)
     tuned.rounds[arm] = 1
     tuned.add(arm, [2, 1, 4], [0.6, 0.5, 0.7])
     assert (tuned.best(arm), tuned.place(arm)) == (4, 2)
@@ -110,3 +115,50 @@ def test_no_more_rounds_than_agreed(monkeypatch):
     at_last = GRID[-1] * (GRID[-1] / GRID[-2]) ** (STEP * MOST_ROUNDS - 1)
     tuned, _ = tuned_on(monkeypatch, peak(at_last), epsilon="plain", sparsity="0")
     assert set(tuned.rounds.values()) == {MOST_ROUNDS}
+
+
+def hill(best_rate: float, best_clip: float):
+    """Accuracy that falls on both sides of a rate and of a clip norm."""
+
+    def surface(arm, rate):
+        off = 0.0 if math.isinf(arm.plan.clip_norm) else abs(math.log(arm.plan.clip_norm / best_clip))
+        return peak(best_rate)(arm, rate) - 0.02 * off
+
+    return surface
+
+
+@pytest.mark.parametrize(
+    ("best", "tried"), [(1.0, [0.25, 1, 4]), (16.0, [0.25, 1, 4, 16, 64]), (0.2, [0.0625, 0.25, 1, 4])]
+)
+def test_a_clip_norm_is_tuned_with_every_rate_and_never_at_the_edge(monkeypatch, best, tried):
+    tuned, trained = tuned_on(monkeypatch, hill(0.5, best), epsilon="2", clip_norm="tuned")
+    for arm, variants in tuned.variants.items():
+        assert [variant.plan.clip_norm for variant in variants] == tried
+        place = variants.index(tuned.choice(arm))
+        assert 0 < place < len(variants) - 1
+        assert tuned.choice(arm).plan.epsilon == variants[0].plan.epsilon  # the clip norm costs nothing
+        assert tuned.tried(arm) == len(tried) * 6
+    assert len(set(trained)) == len(trained) == 2 * sum(map(tuned.tried, tuned.variants))
+
+
+def test_a_clip_norm_at_the_edge_for_ever_is_an_error(monkeypatch):
+    with pytest.raises(LabError, match="the best clip norm is still at the grid's end"):
+        tuned_on(monkeypatch, hill(0.5, 1e9), epsilon="2", sparsity="0", clip_norm="tuned")
+
+
+def test_plain_training_has_no_clip_norm_to_tune(monkeypatch):
+    tuned, _ = tuned_on(monkeypatch, hill(0.5, 1.0), epsilon="plain", clip_norm="tuned")
+    assert all(variants == [arm] for arm, variants in tuned.variants.items())
+
+
+def test_the_tuned_clip_norm_is_what_is_reported_and_a_resumed_run_finds_it_again():
+    some = jobs(clip_norm="tuned", sparsity="0.5", space="nodes", seeds=1)
+    events = told(some)
+    kept = {key: tensors for key, tensors in chunks(events).items() if key.startswith("tuning")}
+    first = results(events, some)
+    assert first == results(told(some, chunks=kept), some)
+    chosen = {values["arm"]: values["clip_norm"] for _, values in points(events, "tuning")}
+    for (*_, arm), values in first.items():
+        assert values["clip_norm"] == chosen["dense" if arm == "simulated" else arm.split("-")[0]]
+        assert values.get("epsilon_spent", 0) <= 2
+    assert len(chosen) == 5

@@ -14,6 +14,7 @@ from labkit.experiments.frontier.spec import (
     REPEATS,
     SIMULATED,
     SMALL,
+    TUNED,
     FrontierSpec,
 )
 from labkit.privacy import Plan
@@ -50,6 +51,10 @@ class Arm:
     def masked(self) -> bool:
         """Whether it trains a sub-network of the dense parent."""
         return self.kind in (RANDOM, CHOSEN, REPEATS)
+
+    def clipped_to(self, clip_norm: float) -> Arm:
+        """The same arm at another clip norm; it costs the same, since the noise is scaled to it."""
+        return replace(self, plan=replace(self.plan, clip_norm=clip_norm))
 
     def tuned_as(self) -> Arm:
         """The arm whose learning rate it takes: choices among few and among many masks train alike."""
@@ -89,12 +94,13 @@ class Plans:
         self.point = point
         self.common = {"examples": examples, "batch_size": point.batch_size, "steps": point.steps}
         self.private = {"delta": point.delta or None, "noise_source": point.noise_source}
+        self.clip_norm = 1.0 if point.clip_norm == TUNED else point.clip_norm  # tuning goes from there
         self.training = self._training()
 
     def _training(self) -> Plan:
         if self.epsilon == PLAIN:
             return Plan.nonprivate("plain: neither clipping nor noise", **self.common)
-        clipped = self.common | {"clip_norm": self.point.clip_norm}
+        clipped = self.common | {"clip_norm": self.clip_norm}
         if self.epsilon == CLIPPED:
             return Plan.nonprivate("clipped: clipping without noise", **clipped)
         return Plan.calibrated(epsilon=self.epsilon, **clipped, **self.private)
@@ -108,13 +114,13 @@ class Plans:
     def chosen(self) -> Plan:
         """Choosing a mask and training it, together at this epsilon."""
         also = (selection_event(SELECTION_SHARE * self.epsilon),)
-        clip = self.point.clip_norm
+        clip = self.clip_norm
         return Plan.calibrated(epsilon=self.epsilon, clip_norm=clip, also=also, **self.common, **self.private)
 
     @cached_property
     def repeats(self) -> Repeats:
         """A random number of repeats that cost this epsilon together; of one mean the logarithmic law costs least."""
-        mean, clip = self.point.repeats, self.point.clip_norm
+        mean, clip = self.point.repeats, self.clip_norm
         return plan_repeats(
             epsilon=self.epsilon, mean=mean, shape=LOGARITHMIC, clip_norm=clip, **self.common, **self.private
         )
@@ -129,7 +135,7 @@ class Plans:
         """The same steps at the same batch / sigma with a quarter of both: it costs far more than this epsilon."""
         batch = max(1, self.point.batch_size // SMALLER)
         sigma = self.training.noise_multiplier * batch / self.point.batch_size
-        common = self.common | {"batch_size": batch, "clip_norm": self.point.clip_norm}
+        common = self.common | {"batch_size": batch, "clip_norm": self.clip_norm}
         return Plan.noised(noise_multiplier=sigma, **common, **self.private)
 
 

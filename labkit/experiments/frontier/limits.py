@@ -92,7 +92,8 @@ def estimate(spec: FrontierSpec, data: Split, device: torch.device) -> Estimate:
 
     dense = spec.dense(data)
     weights = weights_per_member(dense.shapes())
-    tuning = spec.rates * spec.tuning_seeds if spec.learning_rate in (TUNED, SHARED) else 0
+    clips = 3 if spec.clip_norm == TUNED else 1
+    tuning = clips * spec.rates * spec.tuning_seeds if spec.learning_rate in (TUNED, SHARED) else 0
     networks = tuning + spec.seeds * (2 if spec.learning_rate == TUNED else 1)
     work = 0.0  # in dense networks trained
     for epsilon in spec.epsilon:

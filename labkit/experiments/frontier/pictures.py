@@ -8,7 +8,6 @@ import torch
 
 from labkit.experiments.frontier.arms import Arm, Network
 from labkit.experiments.frontier.batch import Batch
-from labkit.experiments.frontier.spec import DENSE
 from labkit.experiments.frontier.training import Told, trainer_of
 from labkit.generators import relay
 from labkit.landscape import plane, random_plane, symmetric_axis
@@ -22,7 +21,7 @@ IMAGES = 1000  # training images in a landscape's loss: the picture is not priva
 RADIUS = 1.0  # in filter-normalised units: at 1 a direction is as long as the weights themselves
 
 
-def pictures(batch: Batch, rate: float) -> Iterator[Told]:
+def pictures(batch: Batch, dense: Arm, rate: float) -> Iterator[Told]:
     """The landscape of the dense network of the first seed, as the artifact `landscape` of the leading replicate.
 
     The network is trained once more, with the same seeded noise. Noise from the operating system cannot be had twice,
@@ -31,7 +30,7 @@ def pictures(batch: Batch, rate: float) -> Iterator[Told]:
     job, size = batch.jobs[batch.lead], batch.point.landscape_size
     if not size or job.seed != batch.point.seed or (batch.plans.noisy and batch.point.noise_source == OS):
         return
-    network = Network(Arm(DENSE, batch.plans.training), job.seed, rate)
+    network = Network(dense, job.seed, rate)
     trainer = trainer_of(batch, batch.dense, [network])
     for _ in advance(trainer, trainer.steps):
         yield 0, batch.progress("training for the landscape")

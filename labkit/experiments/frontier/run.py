@@ -14,7 +14,8 @@ from labkit.experiments.frontier.ledger import ledger, spent_so_far
 from labkit.experiments.frontier.pictures import pictures
 from labkit.experiments.frontier.spec import CHOSEN, DENSE, RANDOM, REPEATS, SHARED, SIMULATED, TUNED
 from labkit.experiments.frontier.training import Told, train
-from labkit.experiments.frontier.tuning import Tuned, tune, tuned_arms, tuned_networks
+from labkit.experiments.frontier.tuned import Tuned
+from labkit.experiments.frontier.tuning import CLIPS, tune, tuned_arms, tuned_networks
 from labkit.runs.events import Chunk, Event, Point, Result
 from labkit.runs.experiment import Job, Resources
 
@@ -30,10 +31,10 @@ def run(jobs: Sequence[Job], resources: Resources) -> Iterator[tuple[int, Event]
     batch.expected = expected_steps(batch)
     tuned = (yield from tune(batch)) if batch.point.learning_rate in (TUNED, SHARED) else None
     rows, networks = yield from learn(batch, tuned)
-    yield from pictures(batch, rates_of(batch, tuned, Arm(DENSE, batch.plans.training))[""])
+    yield from pictures(batch, *settings(batch, tuned, Arm(DENSE, batch.plans.training))[""])
     yield from audits(batch)
     if tuned:
-        yield from ((batch.lead, point) for arm in tuned.rates for point in tuned.points(arm))
+        yield from ((batch.lead, point) for arm in tuned.variants for point in tuned.points(tuned.choice(arm)))
     releases = 2 if batch.point.learning_rate == TUNED else 1  # at its own rate, and at the dense network's
     yield from ledger(batch, [*networks, *(tuned_networks(batch, tuned) if tuned else [])], releases)
     for place, job in enumerate(batch.jobs):
@@ -41,14 +42,22 @@ def run(jobs: Sequence[Job], resources: Resources) -> Iterator[tuple[int, Event]
             yield place, result(batch, tuned, arm, rows[place, arm.name])
 
 
-def rates_of(batch: Batch, tuned: Tuned | None, arm: Arm) -> dict[str, float]:
-    """The learning rates that an arm is reported with: its own, and that of the dense network."""
+def settings(batch: Batch, tuned: Tuned | None, arm: Arm) -> dict[str, tuple[Arm, float]]:
+    """What an arm is reported with: itself at its clip norm and its learning rate, and both as the dense network has
+    them (`_shared`)."""
     if tuned is None:
-        return {"": batch.point.learning_rate}
-    dense = tuned.best(Arm(DENSE, batch.plans.training))
+        return {"": (arm, batch.point.learning_rate)}
+    dense = tuned.choice(Arm(DENSE, batch.plans.training))
+    shared = _clipped_as(arm, dense), tuned.best(dense)
     if batch.point.learning_rate == SHARED or arm.kind == SIMULATED:
-        return {"": dense}
-    return {"": tuned.best(arm.tuned_as()), "_shared": dense}
+        return {"": shared}
+    own = tuned.choice(arm.tuned_as())
+    return {"": (_clipped_as(arm, own), tuned.best(own)), "_shared": shared}
+
+
+def _clipped_as(arm: Arm, other: Arm) -> Arm:
+    """The arm at another one's clip norm."""
+    return arm if arm.plan.clip_norm == other.plan.clip_norm else arm.clipped_to(other.plan.clip_norm)
 
 
 Rows = dict[tuple[int, str], dict[str, Table]]
@@ -64,8 +73,8 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows
     wanted: dict[tuple[int, str, str], list[Network]] = {}
     for place, job in enumerate(batch.jobs):
         for arm in batch.arms(job):
-            for suffix, rate in rates_of(batch, tuned, arm).items():
-                wanted[place, arm.name, suffix] = networks_of(batch, job, arm, rate, suffix, chosen)
+            for suffix, (used, rate) in settings(batch, tuned, arm).items():
+                wanted[place, arm.name, suffix] = networks_of(batch, job, used, rate, suffix, chosen)
     networks = list(dict.fromkeys(network for some in wanted.values() for network in some))
     places: dict[Network, list[int]] = {}
     for (place, name, suffix), some in wanted.items():
@@ -130,12 +139,13 @@ def networks_of(
 
 def result(batch: Batch, tuned: Tuned | None, arm: Arm, reached: dict[str, Table]) -> Result:
     """The stored numbers of one arm of one replicate."""
-    plan, own, rates = arm.plan, reached[""], rates_of(batch, tuned, arm)
+    set_to, own = settings(batch, tuned, arm), reached[""]
+    plan = set_to[""][0].plan
     values = {
         "test_accuracy": float(own["test_accuracy"]),
         "test_loss": finite(own["test_loss"]),
         "selection_accuracy": float(own["selection_accuracy"]),
-        "learning_rate": rates[""],
+        "learning_rate": set_to[""][1],
         "noise_multiplier": plan.noise_multiplier,
         "sample_rate": plan.sample_rate,
         "steps": plan.steps,
@@ -147,7 +157,7 @@ def result(batch: Batch, tuned: Tuned | None, arm: Arm, reached: dict[str, Table
     values |= {f"recall_{label}": float(share) for label, share in enumerate(own["recall"])}
     if "_shared" in reached:
         values["test_accuracy_shared"] = float(reached["_shared"]["test_accuracy"])
-        values["learning_rate_shared"] = rates["_shared"]
+        values["learning_rate_shared"] = set_to["_shared"][1]
     if plan.clip_norm < float("inf"):
         values["clip_norm"] = plan.clip_norm
     if plan.private and arm.kind != SIMULATED:
@@ -157,7 +167,7 @@ def result(batch: Batch, tuned: Tuned | None, arm: Arm, reached: dict[str, Table
         values["candidates"] = arm.candidates
     if tuned is not None and arm.kind != SIMULATED:
         like = arm.tuned_as() if batch.point.learning_rate == TUNED else Arm(DENSE, batch.plans.training)
-        values |= {"tuned_rates": len(tuned.rates[like]), "widened": tuned.rounds[like]}
+        values |= {"tuned_rates": tuned.tried(like), "widened": tuned.rounds[tuned.choice(like)]}
         values["tuning_seeds"] = batch.point.tuning_seeds
     return Result(arm.name, values)
 
@@ -171,7 +181,8 @@ def expected_steps(batch: Batch) -> float:
     """Network-steps of the whole batch, without what widened grids add."""
     point = batch.point
     every = {arm for job in batch.jobs for arm in batch.arms(job)}
-    tuning = len(tuned_arms(batch)) * point.rates * point.tuning_seeds
+    clips = len(CLIPS) if point.clip_norm == TUNED else 1
+    tuning = len(tuned_arms(batch)) * clips * point.rates * point.tuning_seeds
     both = 2 if point.learning_rate == TUNED else 1
     seeds = len({job.seed for job in batch.jobs})
     reported = sum(both * (arm.candidates if arm.kind == REPEATS else 1) for arm in every) * seeds

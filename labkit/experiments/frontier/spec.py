@@ -48,7 +48,10 @@ class FrontierSpec(Spec):
         3.0, 10.0, ge=1, le=100, unit="trainings on average",
         help="mean number of private repeats; the number itself stays secret (space nodes)",
     )  # fmt: skip
-    clip_norm: float = control(1.0, gt=0, le=1000, log=True, help="L2 norm that each example's gradient is clipped to")
+    clip_norm: float | str = control(
+        1.0, TUNED, kind="float", gt=0, le=1000, log=True, words=(TUNED,),
+        help="L2 norm that each example's gradient is clipped to; tuned: each arm its own, among 0.25, 1, 4 and beyond",
+    )  # fmt: skip
     batch_size: int = control(
         128, 256, ge=1, le=1_000_000, unit="images", help="expected batch: an image joins with this over n"
     )
