@@ -131,7 +131,7 @@ def tuned_and_shared(view: View) -> alt.ConcatChart | alt.Chart:
     text = titled(
         BOTH,
         _changed(tuned, shared),
-        "hollow: one learning rate for both, tuned for the dense parent; filled: each arm's own",
+        "hollow: the dense parent's learning rate, and clip norm where tuned, for both; filled: each arm's own",
         f"{family_words(tuned)} of each kind",
         f"grey zone: the margin of {margin:g}",
     )
