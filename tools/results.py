@@ -38,7 +38,7 @@ def tables(view: View) -> str:
         return markdown(verdict_rows(view))
     asked = [
         ("Random mask minus dense parent, each arm at its own learning rate", "parent", "test_accuracy"),
-        ("The same with the dense network's learning rate and clip norm for all arms", "parent", "test_accuracy_shared"),
+        ("The same with the dense network's settings for all arms", "parent", "test_accuracy_shared"),
         ("Random mask minus an equally small dense network", "size", "test_accuracy"),
         ("Choosing minus one random draw, at equal total epsilon", "choosing", "test_accuracy"),
     ]
