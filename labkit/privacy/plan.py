@@ -214,6 +214,13 @@ class Plan:
         training = (self.sample_rate, self.noise_multiplier, self.steps)
         return growth(*training, parts(self.also), self.spent_after(self.steps), points)
 
+    def at_most_after(self, steps: int) -> float:
+        """What the first `steps` steps cost at most: the precomputed curve at its next point, for a gauge that must not
+        keep a training waiting as `spent_after` would."""
+        if not 0 <= steps <= self.steps:
+            raise BadInput("steps", steps, f"0 to {self.steps}")
+        return next(epsilon for done, epsilon in self.curve() if done >= steps)
+
     def digest(self) -> str:
         """64 hexadecimal digits that two plans share only if all their fields are equal."""
         fields = asdict(self) | {"also": [repr(event) for event in self.also]}

@@ -74,7 +74,7 @@ def test_the_gauge_follows_the_plan(events: list[Event], resources: Resources) -
     plan = plan_of(2.0, len(resources.data.train), ASKED.search())
     said = [event.values for event in events if isinstance(event, Point) and event.series == "spent"]
     assert [values["step"] for values in said] == [10, 20, 30, 40, 50, 60, 70, 80]
-    assert [values["epsilon_spent"] for values in said] == [plan.spent_after(values["step"]).epsilon for values in said]
+    assert [values["epsilon_spent"] for values in said] == [plan.at_most_after(values["step"]) for values in said]
     assert all(one < other for one, other in pairwise(values["epsilon_spent"] for values in said))
     fixed = {"steps": 80, "target": 2.0, "delta": 1e-5, "source": "seeded", "plan": "dense network of epsilon 2"}
     assert all(values[name] == value for values in said for name, value in fixed.items())

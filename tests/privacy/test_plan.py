@@ -184,6 +184,17 @@ def test_the_curve_rises_to_the_whole():
     assert short.curve() == ((0, 0.0), (1, short.epsilon))
 
 
+def test_the_gauge_never_says_less_than_was_spent_and_ends_at_the_plan():
+    plan = Plan.noised(noise_multiplier=1.1, examples=7000, batch_size=256, steps=400, clip_norm=1.0)
+    said = {steps: plan.at_most_after(steps) for steps in (0, 1, 40, 123, 300, 400)}
+    assert list(said.values()) == sorted(said.values())
+    assert all(plan.spent_after(steps).epsilon <= epsilon * (1 + 1e-3) for steps, epsilon in said.items())
+    assert said[300] < 1.1 * plan.spent_after(300).epsilon
+    assert said[400] == plan.epsilon
+    with pytest.raises(BadInput, match="steps"):
+        plan.at_most_after(401)
+
+
 def test_spent_after_grows_to_the_plan():
     plan = Plan.noised(noise_multiplier=3.0, delta=1e-5, **COMMON)
     assert plan.spent_after(0).epsilon == 0

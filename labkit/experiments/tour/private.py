@@ -103,7 +103,7 @@ def spent_so_far(one: Private, step: int) -> Point:
     return Point(
         "spent",
         {
-            "step": step, "steps": plan.steps, "epsilon_spent": plan.spent_after(step).epsilon, "target": one.epsilon,
+            "step": step, "steps": plan.steps, "epsilon_spent": plan.at_most_after(step), "target": one.epsilon,
             "delta": plan.delta, "accountant": plan.accountant, "sample_rate": plan.sample_rate,
             "source": plan.noise_source, "plan": f"dense network of epsilon {one.epsilon:g}",
         },
