@@ -32,6 +32,7 @@ class Described(Protocol):
     private: bool
 
     def digest(self) -> str: ...
+    def at_most_after(self, steps: int) -> float: ...
 
 
 def record_of(plan: Described) -> dict[str, Any]:
@@ -58,6 +59,25 @@ def record_of(plan: Described) -> dict[str, Any]:
         "noise_source": plan.noise_source,
         "noise": SECRET if plan.noise_source == OS else TEACHING,
         "also": [repr(event) for event in plan.also],
+    }
+
+
+def so_far(plan: Described, step: int, target: float) -> dict[str, Any]:
+    """What the gauge shows of a dense network's plan after some steps; plain JSON values.
+
+    Args:
+        target: the epsilon that was asked for.
+    """
+    return {
+        "step": step,
+        "steps": plan.steps,
+        "epsilon_spent": plan.at_most_after(step),
+        "target": target,
+        "delta": plan.delta,
+        "accountant": plan.accountant,
+        "sample_rate": plan.sample_rate,
+        "source": plan.noise_source,
+        "plan": f"dense network of epsilon {target:g}",
     }
 
 

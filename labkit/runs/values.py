@@ -43,3 +43,8 @@ def _scalar(field: str, value: Any) -> Any:
     if isinstance(value, numbers.Real) and math.isfinite(value):
         return float(value)
     raise ValueError(f"{field} = {value!r} cannot be stored: only finite numbers, booleans and texts can")
+
+
+def bounded(loss: float, most: float = 1e9) -> float:
+    """A loss as the store takes it: one that overflowed, or is no number, counts as `most`."""
+    return most if math.isnan(loss) else min(loss, most)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labkit.runs.values import nested, plain
+from labkit.runs.values import bounded, nested, plain
 
 
 def test_numbers_of_numpy_become_pythons():
@@ -51,3 +51,8 @@ def test_what_passes_is_json_and_what_is_json_passes(value):
             nested("", {"x": value})
     else:
         assert nested("", {"x": value}) == expected
+
+
+def test_a_loss_that_overflowed_is_stored_as_a_large_number():
+    losses = (0.5, 1e9, 2e9, float("inf"), float("nan"))
+    assert [bounded(loss) for loss in losses] == [0.5, 1e9, 1e9, 1e9, 1e9]

@@ -10,21 +10,13 @@ from labkit.experiments.frontier.choosing import cells
 from labkit.experiments.frontier.spec import CHOSEN, REPEATS, SIMULATED
 from labkit.experiments.frontier.training import Told
 from labkit.privacy import shared
+from labkit.privacy.record import so_far
 from labkit.runs.events import Point
 
 
 def spent_so_far(batch: Batch, step: int) -> Point:
     """How much of its epsilon the dense network's plan has spent after some steps."""
-    plan = batch.plans.training
-    return Point(
-        "spent",
-        {
-            "step": step, "steps": plan.steps, "epsilon_spent": plan.at_most_after(step),
-            "target": batch.plans.epsilon, "delta": plan.delta, "accountant": plan.accountant,
-            "sample_rate": plan.sample_rate, "source": plan.noise_source,
-            "plan": f"dense network of epsilon {batch.plans.epsilon:g}",
-        },
-    )  # fmt: skip
+    return Point("spent", so_far(batch.plans.training, step, batch.plans.epsilon))
 
 
 def ledger(batch: Batch, networks: Iterable[Network], releases: int) -> Iterator[Told]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping, Sequence
 
-import torch
-
 from labkit.experiments.frontier.arms import Arm, Network
 from labkit.experiments.frontier.audits import audits
 from labkit.experiments.frontier.batch import Batch, Table, digest
@@ -18,6 +16,7 @@ from labkit.experiments.frontier.tuned import Tuned
 from labkit.experiments.frontier.tuning import CLIPS, tune, tuned_arms, tuned_networks
 from labkit.runs.events import Chunk, Event, Point, Result
 from labkit.runs.experiment import Job, Resources
+from labkit.runs.values import bounded
 
 DRAWN = (DENSE, RANDOM)  # arms whose learning curves are told while they grow
 
@@ -143,7 +142,7 @@ def result(batch: Batch, tuned: Tuned | None, arm: Arm, reached: dict[str, Table
     plan = set_to[""][0].plan
     values = {
         "test_accuracy": float(own["test_accuracy"]),
-        "test_loss": finite(own["test_loss"]),
+        "test_loss": bounded(float(own["test_loss"])),
         "selection_accuracy": float(own["selection_accuracy"]),
         "learning_rate": set_to[""][1],
         "noise_multiplier": plan.noise_multiplier,
@@ -170,11 +169,6 @@ def result(batch: Batch, tuned: Tuned | None, arm: Arm, reached: dict[str, Table
         values |= {"tuned_rates": tuned.tried(like), "widened": tuned.rounds[tuned.choice(like)]}
         values["tuning_seeds"] = batch.point.tuning_seeds
     return Result(arm.name, values)
-
-
-def finite(loss: torch.Tensor) -> float:
-    """A loss as the store takes it: one that overflowed counts as 1e9."""
-    return float(loss.nan_to_num(1e9, posinf=1e9).clamp(max=1e9))
 
 
 def expected_steps(batch: Batch) -> float:

@@ -13,6 +13,7 @@ from labkit.experiments.frontier.arms import Network
 from labkit.experiments.frontier.batch import Batch, Table
 from labkit.population import MLP, Params, chunk_size, chunks, evaluate, training_bytes
 from labkit.privacy import PrivateTrainer
+from labkit.privacy.selection import clipped_loss_sum
 from labkit.runs.events import Event
 from labkit.search import advance
 
@@ -132,5 +133,5 @@ def clipped_loss_sums(arch: MLP, params: Params, part: Part, bound: float) -> Te
         logits = arch.logits(params, part.x[piece])
         y = part.y[piece].expand(logits.shape[0], -1)
         losses = F.cross_entropy(logits.flatten(0, 1), y.flatten(), reduction="none").view(y.shape)
-        total = total + losses.nan_to_num(bound).clamp(0, bound).double().sum(1)
+        total = total + clipped_loss_sum(losses, bound)
     return total.cpu()

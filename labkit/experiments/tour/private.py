@@ -11,7 +11,9 @@ from labkit.experiments.random_search.spec import RandomSearchSpec
 from labkit.experiments.tour.spec import PRIVATE, PRIVATE_RANDOM
 from labkit.population import evaluate, weights_per_member
 from labkit.privacy import Plan, PrivateTrainer
+from labkit.privacy.record import so_far
 from labkit.runs.events import Event, Point, Progress, Result
+from labkit.runs.values import bounded
 from labkit.search import Candidates, advance
 
 CLIP_NORM = 1.0
@@ -78,7 +80,7 @@ def learn(r: Replicate, one: Private) -> Generator[Event, None, Result]:
         accuracy = float(evaluate(trainer.arch, trainer.params, data.selection.x, data.selection.y).accuracy)
         yield Point("curve", {"arm": one.arm, "step": step, "selection_accuracy": accuracy})
         if one.plan.private and one.arm == PRIVATE:
-            yield spent_so_far(one, step)
+            yield Point("spent", so_far(one.plan, step, one.epsilon))
     return result(r, one, trainer, accuracy)
 
 
@@ -97,25 +99,12 @@ def trainer_of(r: Replicate, one: Private) -> PrivateTrainer:
     )
 
 
-def spent_so_far(one: Private, step: int) -> Point:
-    """What the gauge shows after some steps."""
-    plan = one.plan
-    return Point(
-        "spent",
-        {
-            "step": step, "steps": plan.steps, "epsilon_spent": plan.at_most_after(step), "target": one.epsilon,
-            "delta": plan.delta, "accountant": plan.accountant, "sample_rate": plan.sample_rate,
-            "source": plan.noise_source, "plan": f"dense network of epsilon {one.epsilon:g}",
-        },
-    )  # fmt: skip
-
-
 def result(r: Replicate, one: Private, trainer: PrivateTrainer, accuracy: float) -> Result:
     """The stored numbers of one network."""
     plan, final = one.plan, evaluate(trainer.arch, trainer.params, r.data.test.x, r.data.test.y)
     values = {
         "test_accuracy": float(final.accuracy),
-        "test_loss": float(final.loss.nan_to_num(1e9, posinf=1e9).clamp(max=1e9)),  # the store takes finite numbers
+        "test_loss": bounded(float(final.loss)),
         "selection_accuracy": accuracy,
         "learning_rate": one.rate,
         "parameters": weights_per_member(trainer.arch.shapes()),
