@@ -1,0 +1,210 @@
+"""Fine-tuning the adapters of a language model under a privacy plan: sample units, clip, add noise, DP-Adam."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labkit.errors import BadInput, LabError
+from labkit.population.params import Flat
+from labkit.privacy import Plan
+from labkit.privacy.noise import OS
+from labkit.privacy.per_example import add_noise, clipped_sum
+from labkit.text.gradients import Examples, mean_token_loss, summed_gradient, unit_gradients
+from labkit.text.lora import Adapters
+
+WARM_UP = 0.05  # of the steps: the learning rate rises
+BETAS = (0.9, 0.99)  # a second moment that a hundred steps can fill
+DOUBT = 6.0  # standard errors by which the measured noise may miss the planned one: once in 5e8 runs
+
+
+class PrivateTuner:
+    """Advances adapters through Poisson-sampled batches of units.
+
+    A step: each unit's gradient is clipped, the clipped ones are summed, noise is added to the sum, and the noisy sum
+    over the *expected* batch is what Adam sees (DP-Adam; Li et al. 2110.05679). The learning rate rises for a twentieth
+    of the steps and then falls to zero in a line, whatever the data. The first step checks itself: adapters moved,
+    frozen weights did not, and the noise is as strong as the plan says.
+
+    Args:
+        adapters: their weights are the start, and follow every step.
+        examples: on the model's device; as many units as the plan has examples.
+        plan: sampler, clip norm and noise; a plan without noise trains plainly, or clipped.
+        learning_rate: the highest.
+        draw_key, noise_key: of `Plan.draw_key` and `Plan.noise_key`.
+        micro_batch: units whose gradients are held at once; halved where memory does not suffice, and nothing else
+            changes by that.
+
+    Raises:
+        BadInput: more or fewer units than the plan's.
+    """
+
+    def __init__(
+        self,
+        adapters: Adapters,
+        examples: Examples,
+        plan: Plan,
+        *,
+        learning_rate: float,
+        draw_key: int,
+        noise_key: int,
+        micro_batch: int,
+    ) -> None:
+        if len(examples.units) != plan.examples:
+            raise BadInput("examples", plan.examples, f"{len(examples.units)}, the number of units")
+        self.adapters, self.examples, self.plan = adapters, examples, plan
+        self.learning_rate, self.draw_key, self.noise_key = learning_rate, draw_key, noise_key
+        self.device = examples.units.device
+        start = {name: layer.weight.detach().float()[None] for name, layer in adapters.layers.items()}
+        self.weights = Flat.of(start)
+        self.total = Flat(1, adapters.shapes(), device=self.device, dtype=torch.float32)
+        self.optimizer = torch.optim.Adam([self.weights.data], lr=learning_rate, betas=BETAS)
+        self.done, self.clipped, self.dropped, self.seen = 0, 0, 0, 0
+        self.measured_noise: float | None = None
+        self._lay(micro_batch)
+
+    def _lay(self, micro_batch: int) -> None:
+        self.micro_batch = micro_batch
+        draws = self.plan.sampler([self.draw_key]).draw(self.plan.steps, min(micro_batch, self.plan.examples))
+        self.rows, self.ends = draws.rows[:, 0].to(self.device), draws.ends
+
+    @property
+    def steps(self) -> int:
+        """Steps of the whole run."""
+        return self.plan.steps
+
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """The buffers of the (noisy) sum by adapter, [out, in]."""
+        return {name: view[0] for name, view in self.total.views.items()}
+
+    def advance(self, steps: int) -> None:
+        """Run up to `steps` more steps, fewer at the end of the plan.
+
+        Raises:
+            LabError: the first step's checks failed: something is wrong with the set-up, and nothing was released.
+        """
+        for _ in range(min(steps, self.steps - self.done)):
+            before = self._checksums() if self.done == 0 else None
+            self._gather()
+            self._privatise(check=before is not None)
+            self._move()
+            self.done += 1
+            if before is not None:
+                self._check(before)
+
+    def _gather(self) -> None:
+        """The clipped sum of this step's draw; a micro-batch that does not fit is halved and the step begun anew."""
+        while True:
+            try:
+                first, end = (self.ends[self.done - 1] if self.done else 0), self.ends[self.done]
+                counts = [self._piece(slot, slot == first) for slot in range(first, end)]
+                break
+            except torch.cuda.OutOfMemoryError:
+                if self.micro_batch == 1:
+                    raise
+            torch.cuda.empty_cache()
+            self._lay(self.micro_batch // 2)
+        for seen, clipped, dropped in torch.stack(counts).tolist():
+            self.seen, self.clipped, self.dropped = self.seen + seen, self.clipped + clipped, self.dropped + dropped
+
+    def _piece(self, slot: int, fresh: bool) -> Tensor:
+        rows = self.rows[slot]
+        real, units = rows >= 0, rows.clamp(min=0).long()
+        weight = real.float()
+        if math.isinf(self.plan.clip_norm):
+            summed_gradient(self.adapters, self.examples, units, weight, self.sums, fresh=fresh)
+            return torch.stack([real.sum(), torch.zeros_like(units[0]), torch.zeros_like(units[0])])
+        gradients, _ = unit_gradients(self.adapters, self.examples, units)
+        found = clipped_sum(gradients, self.sums, clip=self.plan.clip_norm, weight=weight, fresh=fresh)
+        return torch.stack([real.sum(), found.clipped, found.dropped])
+
+    def _privatise(self, *, check: bool) -> None:
+        deviation = self.plan.noise_multiplier * self.plan.sensitivity if self.plan.private else 0.0
+        before = self.total.data.clone() if check and deviation else None
+        # One buffer, so that the noise is one stream of numbers and one kernel.
+        add_noise({"sum": self.total.data}, deviation=deviation, key=self.noise_key, step=self.done)
+        if before is not None:
+            self.measured_noise = float((self.total.data - before).std()) / self.plan.sensitivity
+
+    def _move(self) -> None:
+        warm = max(1, round(WARM_UP * self.steps))
+        rate = min((self.done + 1) / warm, (self.steps - self.done) / max(1, self.steps - warm), 1.0)
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate * rate
+        self.weights.data.grad = self.total.data / self.plan.batch_size
+        self.optimizer.step()
+        self._publish()
+
+    def _publish(self) -> None:
+        self.adapters.assign({name: view[0] for name, view in self.weights.views.items()})
+
+    def _checksums(self) -> tuple[Tensor, Tensor]:
+        frozen = torch.stack([weight.detach().double().abs().sum() for weight in self.adapters.frozen()])
+        return frozen, self.weights.data.clone()
+
+    def _check(self, before: tuple[Tensor, Tensor]) -> None:
+        frozen, weights = self._checksums()
+        if not torch.equal(frozen, before[0]):
+            raise LabError("first step: frozen weights moved; something else trains the model")
+        current = torch.cat([layer.weight.detach().flatten() for layer in self.adapters.layers.values()])
+        moved = not torch.equal(weights, before[1]) or not (self.seen or self.plan.private)  # an empty draw moves none
+        if not moved or not torch.equal(current, weights.to(current.dtype)):
+            raise LabError("first step: the adapters that the model reads did not move; attach them after moving it")
+        if self.plan.private:
+            sigma, count = self.plan.noise_multiplier, len(weights)
+            if abs(self.measured_noise - sigma) > sigma * (DOUBT / math.sqrt(2 * count) + 1e-3):
+                raise LabError(f"first step: noise multiplier {self.measured_noise:.4g} in use, {sigma:.4g} planned")
+
+    @torch.no_grad()
+    def loss(self, prompts: Mapping, queries: Mapping, batch: int) -> float:
+        """Mean over queries of `mean_token_loss`; on the selection split, which is not protected."""
+        parts = [
+            mean_token_loss(self.adapters, prompts.rows(rows), queries.rows(rows)).double().cpu()
+            for rows in torch.arange(len(queries), device=self.device).split(batch)
+        ]
+        return float(torch.cat(parts).mean())
+
+    def state(self) -> dict[str, Tensor]:
+        """What a resumed run needs, on the CPU. Draws and noise follow from their keys and the number of steps done.
+
+        Keys are written where they derive from a seed anyway; never where they came from the operating system: their
+        holder could subtract the noise.
+        """
+        moments = self.optimizer.state.get(self.weights.data, {})  # none before the first step
+        state = {"weights": self.weights.data.detach().to("cpu", copy=True), "plan": self._digest()}
+        state |= {
+            name: moments[name].detach().to("cpu", copy=True) for name in ("exp_avg", "exp_avg_sq", "step") if moments
+        }
+        state["counts"] = torch.tensor([self.done, self.seen, self.clipped, self.dropped])
+        if self.plan.noise_source != OS:
+            state["keys"] = torch.from_numpy(np.frombuffer(self._keys(), np.uint8).copy())
+        return state
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from `state()`.
+
+        Raises:
+            BadInput: the state is one of another plan or of other keys.
+        """
+        if not torch.equal(state["plan"], self._digest()):
+            raise BadInput("plan", "another one than the checkpoint's", "the plan that the run began with")
+        if "keys" in state and bytes(state["keys"].numpy()) != self._keys():
+            raise BadInput("noise_key", "another one than the checkpoint's", "the keys that the run began with")
+        self.weights.data.copy_(state["weights"])
+        self.done, self.seen, self.clipped, self.dropped = state["counts"].tolist()
+        if "step" in state:
+            held = {"exp_avg": self.weights.data.clone(), "exp_avg_sq": self.weights.data.clone()}
+            for name, tensor in held.items():
+                tensor.copy_(state[name])
+            self.optimizer.state[self.weights.data] = held | {"step": state["step"].clone()}
+        self._publish()
+
+    def _keys(self) -> bytes:
+        return self.draw_key.to_bytes(16, "little") + self.noise_key.to_bytes(8, "little")
+
+    def _digest(self) -> Tensor:
+        return torch.from_numpy(np.frombuffer(bytes.fromhex(self.plan.digest()), np.uint8).copy())
