@@ -88,9 +88,8 @@ class Adapters:
             try:
                 self.peft = get_peft_model(language.model, config, autocast_adapter_dtype=False)
             except ValueError as error:
-                raise BadInput(
-                    "lora_targets", targets, f"names of the model's linear layers ({_first(error)})"
-                ) from error
+                why = str(error).strip().splitlines()[0]
+                raise BadInput("lora_targets", targets, f"names of the model's linear layers ({why})") from error
         self.layers = dict(self._swap(targets))
         self.restart(seed)
 
