@@ -74,5 +74,5 @@ parameters: $(READY)  ## write the parameters cell of each notebook from its exp
 	@echo "== $(TORCH_ARGS)"
 	@.venv/bin/python -m pip install --disable-pip-version-check $(TORCH_ARGS)
 	@echo "== labkit and what it needs: a minute without a word"
-	@.venv/bin/python -m pip install --disable-pip-version-check --quiet -e '.[test]'
+	@.venv/bin/python -m pip install --disable-pip-version-check --quiet -e '.[test,queries]'
 	@touch $@

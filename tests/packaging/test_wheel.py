@@ -30,7 +30,7 @@ def test_every_source_file_is_inside(wheel):
         path.relative_to(ROOT).as_posix()
         for folder in ("labkit", "widgets")
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".js", ".css", ".gz", ".txt") or path.name == "py.typed"
+        if path.suffix in (".py", ".js", ".css", ".gz", ".txt", ".json", ".safetensors") or path.name == "py.typed"
     ]
     assert "labkit/data/files/t10k-images-idx3-ubyte.gz" in ours
     assert set(ours) <= set(wheel)
