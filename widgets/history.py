@@ -91,4 +91,5 @@ def past_runs(store: Store, experiment: Experiment) -> list[PastRun]:
 
 
 def _name(experiment: Experiment, point: Spec, row: dict[str, Any]) -> str:
-    return run_name(experiment.key, experiment.version, point, row["record"]["fingerprint"])
+    record = row["record"]
+    return run_name(experiment.key, experiment.version, point, record["fingerprint"], record.get("weights", ""))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from labkit.runs.inputs import load_split
+from labkit.runs.inputs import load_inputs
 
 if TYPE_CHECKING:
     from labkit.data import Split
@@ -33,5 +33,5 @@ class Loaded:
         named = spec.data, spec.split_seed
         with self._lock:
             if self._kept is None or self._kept[0] != named:
-                self._kept = named, load_split(spec, store)
+                self._kept = named, load_inputs(spec, store)
             return self._kept[1]

@@ -59,11 +59,11 @@ def checked(experiment: Experiment, spec: Spec) -> tuple[Store, Split]:
         BadInput: the store, the device or the data cannot be used, or the experiment's own check says no.
     """
     from labkit.device import resolve
-    from labkit.runs.inputs import load_split
+    from labkit.runs.inputs import load_inputs
 
     resolve(spec.device)
     store = Store(store_path(spec.store))
-    data = load_split(spec, store)
+    data = load_inputs(spec, store)
     experiment.check(spec, data)
     return store, data
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor, device
 
     from labkit.data import Split
+    from labkit.data.corpus import Corpus
     from labkit.runs.view import View
 
 
@@ -23,13 +24,13 @@ class Resources:
 
     Args:
         device: where to compute.
-        data: the split data set, on the CPU.
+        data: the split data set, or the corpus, on the CPU.
         chunks: tensors of the chunks finished earlier, by key; those of all jobs where several are run together.
         checkpoints: tensors of the unfinished chunk, by key; empty for a fresh start.
     """
 
     device: device
-    data: Split
+    data: Split | Corpus
     chunks: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     checkpoints: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 
@@ -47,12 +48,12 @@ class Together:
     """How replicates of many grid points and seeds are run as one program.
 
     Args:
-        by: replicates whose grid points have the same `by(point)` are run together.
+        by: replicates with the same `by(job)` are run together.
         run: `run(jobs, resources)` yields each event with the place of its job in `jobs`. Whatever jobs come together,
             a job's numbers are the same. `Progress` is of all jobs; they finish together, at the end.
     """
 
-    by: Callable[[Spec], Hashable]
+    by: Callable[[Job], Hashable]
     run: Callable[[Sequence[Job], Resources], Iterator[tuple[int, Event]]]
 
 

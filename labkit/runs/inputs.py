@@ -1,4 +1,4 @@
-"""The data that a Spec names, loaded with the store's key."""
+"""The data and the pretrained weights that a Spec names, loaded with the store's key."""
 
 from __future__ import annotations
 
@@ -6,16 +6,21 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from labkit.data import Split
+    from labkit.data.corpus import Corpus
     from labkit.runs.store import Store
     from labkit.spec import Spec
 
 
-def load_split(spec: Spec, store: Store) -> Split:
-    """The Spec's data set, split by its `split_seed`.
+def load_inputs(spec: Spec, store: Store) -> Split | Corpus:
+    """What the Spec's experiment works on: images split by its `split_seed`, or a corpus, which the experiment splits.
 
     Raises:
         BadInput: the data cannot be used.
     """
+    if spec.data_kind == "corpus":
+        from labkit.data.corpus import load_corpus
+
+        return load_corpus(spec.data, store.key)
     from labkit.data import load, split
 
     return split(load(spec.data), spec.split_seed, store.key)
@@ -27,6 +32,21 @@ def fingerprint(spec: Spec, store: Store) -> str:
     Raises:
         BadInput: the data cannot be used.
     """
+    if spec.data_kind == "corpus":
+        return load_inputs(spec, store).fingerprint
     from labkit.data import load
 
     return load(spec.data).fingerprint(store.key)
+
+
+def weights(spec: Spec) -> str:
+    """The sha256 of the pretrained weights that the Spec names, empty without any.
+
+    Raises:
+        BadInput: they are not here.
+    """
+    if not spec.pretrained:
+        return ""
+    from labkit.data.models import find_model
+
+    return find_model(getattr(spec, spec.pretrained)).sha256

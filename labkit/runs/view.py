@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from labkit.runs.inputs import fingerprint as fingerprint_of
+from labkit.runs.inputs import weights
 from labkit.runs.location import store_path
 from labkit.runs.naming import RunKey, run_name
 from labkit.runs.reader import key_of
@@ -129,7 +130,7 @@ class View:
         return RunKey(self.experiment.key, name, seed, kind)
 
     def _name(self, point: Spec) -> str:
-        return run_name(self.experiment.key, self.experiment.version, point, self.fingerprint)
+        return run_name(self.experiment.key, self.experiment.version, point, self.fingerprint, weights(point))
 
 
 def open_view(spec: Spec, experiment: Question, store: Store | None = None) -> View:

@@ -13,7 +13,7 @@ from labkit import device as devices
 from labkit.errors import Busy
 from labkit.runs.events import Checkpoint, Event, Point, Progress
 from labkit.runs.experiment import Experiment, Job, Resources
-from labkit.runs.inputs import load_split
+from labkit.runs.inputs import load_inputs, weights
 from labkit.runs.lease import Leases
 from labkit.runs.naming import RunKey, run_name
 from labkit.runs.pace import Pace
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from labkit.data import Split
+    from labkit.data.corpus import Corpus
     from labkit.runs.lease import Lease
     from labkit.spec import Spec
 
@@ -67,7 +68,7 @@ class Worker:
         spec: Spec,
         store: Store,
         *,
-        load: Callable[[Spec, Store], Split] = load_split,
+        load: Callable[[Spec, Store], Split | Corpus] = load_inputs,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.experiment, self.spec, self.store = experiment, spec, store
@@ -107,6 +108,7 @@ class Worker:
             "seeds_planned": self.spec.seeds,
             "spec": self.spec.model_dump(mode="json"),
             "fingerprint": data.fingerprint,
+            "weights": weights(self.spec),
         }
         waiting = self._plan(data.fingerprint, device.type, record)
         while waiting:
@@ -135,14 +137,14 @@ class Worker:
             return [[one] for one in waiting]
         pieces: dict[Hashable, list[tuple[RunKey, Spec]]] = {}
         for key, point in waiting:
-            pieces.setdefault(self.experiment.together.by(point), []).append((key, point))
+            pieces.setdefault(self.experiment.together.by(Job(point, key.seed)), []).append((key, point))
         return list(pieces.values())
 
     def _plan(self, fingerprint: str, device_kind: str, record: dict[str, Any]) -> list[tuple[RunKey, Spec]]:
         """What is left to do; impossible points are put on record."""
         left, finished = [], 0
         for point in self.spec.points():
-            name = run_name(self.experiment.key, self.experiment.version, point, fingerprint)
+            name = run_name(self.experiment.key, self.experiment.version, point, fingerprint, weights(point))
             why = self.experiment.impossible(point)
             for seed in self.spec.replicate_seeds():
                 key = RunKey(self.experiment.key, name, seed, device_kind)
@@ -157,7 +159,7 @@ class Worker:
         return left
 
     def _replicates(
-        self, leases: list[Lease], points: list[Spec], device: torch.device, data: Split
+        self, leases: list[Lease], points: list[Spec], device: torch.device, data: Split | Corpus
     ) -> Iterator[Update]:
         keys, began, finished = [lease.key for lease in leases], self._pace.elapsed(), False
         self._pace.enter(len(keys))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping
-from typing import Any, Self, get_origin
+from typing import Any, ClassVar, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
 
@@ -21,6 +21,10 @@ class Spec(BaseModel):
     A missing or None field takes its preset's value; anything given wins. A changed Spec is a new one.
     Build it with `Spec.of(...)`, which raises `BadInput` with one line; the constructor raises pydantic's own error.
     """
+
+    # What `data` names, "images" or "corpus", and the field that names pretrained weights, if any does.
+    data_kind: ClassVar[str] = "images"
+    pretrained: ClassVar[str] = ""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

@@ -75,7 +75,7 @@ class Adapters:
     """
 
     def __init__(self, language: Language, *, rank: int, seed: int, targets: str = ALL_LINEAR) -> None:
-        from peft import LoraConfig, get_peft_model
+        from peft import LoraConfig, inject_adapter_in_model
 
         self.language = language
         names: str | list[str] = [part.strip() for part in targets.split(",") if part.strip()]
@@ -86,7 +86,7 @@ class Adapters:
             # peft warns where a layer keeps its weight transposed (GPT-2), and then does the right thing.
             warnings.filterwarnings("ignore", message="fan_in_fan_out")
             try:
-                self.peft = get_peft_model(language.model, config, autocast_adapter_dtype=False)
+                self.model = inject_adapter_in_model(config, language.model)
             except ValueError as error:
                 why = str(error).strip().splitlines()[0]
                 raise BadInput("lora_targets", targets, f"names of the model's linear layers ({why})") from error
@@ -94,7 +94,7 @@ class Adapters:
         self.restart(seed)
 
     def _swap(self, targets: str) -> Iterator[tuple[str, UnitLinear]]:
-        for name, module in list(self.peft.named_modules()):
+        for name, module in list(self.model.named_modules()):
             if not (hasattr(module, "lora_A") and hasattr(module, "lora_B")):
                 continue
             for half in ("lora_A", "lora_B"):
@@ -107,8 +107,8 @@ class Adapters:
                     new.weight = old.weight
                     held[adapter] = new
                     yield f"{name}.{half}", new
-        known = {id(module.weight) for module in self.peft.modules() if isinstance(module, UnitLinear)}
-        for name, parameter in self.peft.named_parameters():
+        known = {id(module.weight) for module in self.model.modules() if isinstance(module, UnitLinear)}
+        for name, parameter in self.model.named_parameters():
             if parameter.requires_grad and id(parameter) not in known:
                 raise BadInput("lora_targets", targets, f"{WAY_OUT}; {name} would be trained too")
 
@@ -130,13 +130,9 @@ class Adapters:
     def frozen(self) -> Sequence[Tensor]:
         """The model's own weights."""
         ours = {id(layer.weight) for layer in self.layers.values()}
-        return [parameter for parameter in self.peft.parameters() if id(parameter) not in ours]
+        return [parameter for parameter in self.model.parameters() if id(parameter) not in ours]
 
     @torch.no_grad()
     def assign(self, weights: dict[str, Tensor]) -> None:
         """Set the adapters' weights, given in any float type."""
         torch._foreach_copy_([layer.weight for layer in self.layers.values()], [weights[name] for name in self.layers])
-
-    def remove(self) -> None:
-        """Take the adapters away: the model is what it was before."""
-        self.peft.unload()

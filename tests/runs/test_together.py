@@ -38,7 +38,7 @@ def interleaved(jobs, resources):
                     yield place, event
 
 
-TOGETHER = dataclasses.replace(EXPERIMENT, together=Together(lambda point: point.sparsity, interleaved))
+TOGETHER = dataclasses.replace(EXPERIMENT, together=Together(lambda job: job.point.sparsity, interleaved))
 
 
 @pytest.fixture

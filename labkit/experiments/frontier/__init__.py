@@ -61,7 +61,7 @@ EXPERIMENT = Experiment(
     live={"series": "curve", "arms": ["dense", "random-nodes", "random-weights"]},
     totals=charts.totals,
     not_private=("not_private_clipped", "not_private_dropped", "landscape"),
-    together=Together(by=lambda point: point.epsilon, run=run_together),
+    together=Together(by=lambda job: job.point.epsilon, run=run_together),
     costs=costs,
 )
 
