@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labkit.text.language import Tokens, query_log_probs
 from labkit.text.lora import Adapters
@@ -89,3 +90,20 @@ def summed_gradient(
         else:
             out[name].add_(gradient)
     return losses.detach()
+
+
+@contextmanager
+def compiled_layers(adapters: Adapters) -> Iterator[None]:
+    """Let `torch.compile` fuse the model's repeated layers inside the block.
+
+    One layer is compiled and serves for all: seconds, where a whole model takes a minute. Only for forward passes of
+    one shape, as a training's are; a model that writes queries grows its cache token by token.
+    """
+    stack = max((m for m in adapters.model.modules() if isinstance(m, nn.ModuleList)), key=len)
+    for layer in stack:
+        layer.forward = torch.compile(layer.forward)
+    try:
+        yield
+    finally:
+        for layer in stack:
+            del layer.forward
