@@ -45,11 +45,11 @@ def train(
     Raises:
         BadInput: fewer pairs than the batch, or a rate, temperature or number of steps that cannot be.
     """
-    check_pairs(len(rows), batch_size, temperature)
+    check_rates(learning_rate, temperature)
+    if not 2 <= batch_size <= len(rows):
+        raise BadInput("batch_size", batch_size, f"2 to {len(rows)}, the training pairs")
     if steps < 1:
         raise BadInput("steps", steps, "at least 1")
-    if not 0 < learning_rate < math.inf:
-        raise BadInput("learning_rate", learning_rate, "a number above 0")
     batches = order(len(rows), steps, batch_size, seed)
     return _steps(encoder, queries, documents, rows.cpu(), batches, learning_rate, temperature)
 
@@ -112,13 +112,12 @@ def rate_at(step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / (steps - rising)))
 
 
-def check_pairs(pairs: int, batch_size: int, temperature: float) -> None:
+def check_rates(learning_rate: float, temperature: float) -> None:
     """What every training of an encoder needs.
 
     Raises:
-        BadInput: fewer pairs than the batch, a batch without a second pair, or a temperature that is not above 0.
+        BadInput: a learning rate or a temperature that is not above 0.
     """
-    if not 2 <= batch_size <= pairs:
-        raise BadInput("batch_size", batch_size, f"2 to {pairs}, the training pairs")
-    if not 0 < temperature < math.inf:
-        raise BadInput("temperature", temperature, "a number above 0")
+    for name, value in (("learning_rate", learning_rate), ("temperature", temperature)):
+        if not 0 < value < math.inf:
+            raise BadInput(name, value, "a number above 0")
