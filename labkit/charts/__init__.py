@@ -15,6 +15,13 @@ from labkit.charts.frontier_table import frontier_verdict_rows, frontier_verdict
 from labkit.charts.frontier_tuning import total_noise, tuning
 from labkit.charts.lines import curvature, interpolation, profiles
 from labkit.charts.png import Still, png, still
+from labkit.charts.queries_exposure import exposure
+from labkit.charts.queries_lay import retrieval_lay
+from labkit.charts.queries_quality import quality
+from labkit.charts.queries_retrieval import retrieval
+from labkit.charts.queries_samples import samples
+from labkit.charts.queries_table import retrieval_rows, retrieval_table
+from labkit.charts.queries_verdicts import retrieval_verdict_rows, retrieval_verdicts
 from labkit.charts.surfaces import landscapes, path
 from labkit.charts.table import verdict_rows, verdict_table
 
@@ -27,6 +34,7 @@ __all__ = [
     "choosing",
     "curvature",
     "difference_by_sparsity",
+    "exposure",
     "frontier",
     "frontier_verdict_rows",
     "frontier_verdicts",
@@ -40,6 +48,14 @@ __all__ = [
     "privacy_map",
     "private_landscapes",
     "profiles",
+    "quality",
+    "retrieval",
+    "retrieval_lay",
+    "retrieval_rows",
+    "retrieval_table",
+    "retrieval_verdict_rows",
+    "retrieval_verdicts",
+    "samples",
     "steps_to_threshold",
     "still",
     "total_noise",

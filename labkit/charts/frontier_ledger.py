@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
+from labkit.charts import queries_coverage
 from labkit.charts.epsilons import called, is_number, ordered
 from labkit.charts.rows import NOTHING, values
 from labkit.charts.theme import FAINT, INK, SOFT, WIDTH, themed, titled, waiting
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from labkit.runs.view import View
 
 LEDGER = "The ledger: what was spent"
+RELEASED = {"dense": "dense network", "synthetic": "tuned language model"}
 LINE = 62  # letters of a reason in one line
 
 
 def ledger_rows(view: View) -> list[dict[str, Any]]:
-    """For each epsilon of the dense network: (a) its run alone, and (b) charged for choosing its learning rate.
+    """For each epsilon of what is released, the dense network or the tuned language model: (a) its run alone, and (b)
+    charged for choosing its learning rate.
 
     (b) counts every network that its tuning trained; those of one tuning seed share their draws and are one event.
     """
@@ -31,7 +34,7 @@ def ledger_rows(view: View) -> list[dict[str, Any]]:
 
     found: dict[float, dict[str, Any]] = {}
     for row in view.results():
-        if row["arm"] != "dense" or not is_number(row["epsilon"]) or row["epsilon"] in found:
+        if row["arm"] not in RELEASED or not is_number(row["epsilon"]) or row["epsilon"] in found:
             continue
         own = dp_sgd(row["sample_rate"], row["noise_multiplier"], row["steps"])
         charged = row["epsilon_spent"]
@@ -42,6 +45,7 @@ def ledger_rows(view: View) -> list[dict[str, Any]]:
         found[row["epsilon"]] = {
             "epsilon": row["epsilon"], "alone": row["epsilon_spent"], "charged": charged, "delta": row["delta"],
             "tried": row.get("tuned_rates", 0) * row.get("tuning_seeds", 0), "accountant": row["accountant"],
+            "arm": row["arm"], "unit": row.get("unit", "example"),
         }  # fmt: skip
     return [found[epsilon] for epsilon in ordered(found)]
 
@@ -91,28 +95,30 @@ def totals(view: View) -> str:
 
 def ledger(view: View) -> alt.VConcatChart | alt.Chart:
     """The three totals, and the lists of what is free and what is not covered, each with its reason."""
-    from labkit.privacy.coverage import free, not_covered
+    from labkit.privacy import coverage
 
     rows, everything = ledger_rows(view), all_runs(view)
     if not rows:
         return waiting(LEDGER, NOTHING)
+    first = rows[0]
+    said = queries_coverage if first["arm"] == "synthetic" else coverage
     table = [("epsilon asked for", "(a) this run", "(b) charged for choosing", "networks tried for (b)")]
     table += [(called(r["epsilon"]), f"{r['alone']:.3f}", _number(r["charged"]), f"{r['tried']:,}") for r in rows]
     whole = [("(c) all runs with tuning", "not counted yet")]
     if everything:
-        said = f"epsilon {_number(everything['epsilon'])} at delta {everything['delta']:.2g}: "
-        said += f"{everything['networks']:,} networks on {everything['draws']:,} draws; not a releasable guarantee"
-        whole = [(whole[0][0], said)]
+        counted = f"epsilon {_number(everything['epsilon'])} at delta {everything['delta']:.2g}: "
+        counted += f"{everything['networks']:,} networks on {everything['draws']:,} draws; not a releasable guarantee"
+        whole = [(whole[0][0], counted)]
     parts = [
         _table(table, (0, 130, 270, 440), heading=True),
         _table(whole, (0, 200)),
-        _titled("Free, and why", _table([(said.what, said.why) for said in free()], (0, 240))),
-        _titled("Not private, and why", _table([(said.what, said.why) for said in not_covered()], (0, 240))),
+        _titled("Free, and why", _table([(line.what, line.why) for line in said.free()], (0, 240))),
+        _titled("Not private, and why", _table([(line.what, line.why) for line in said.not_covered()], (0, 240))),
     ]
-    first = rows[0]
     text = titled(
         LEDGER,
-        f"dense network; add/remove one training example; delta {first['delta']:.2g}; {first['accountant']}; Poisson",
+        f"{RELEASED[first['arm']]}; add/remove one training {first['unit']}; delta {first['delta']:.2g}; "
+        f"{first['accountant']}; Poisson",
         "networks that share their draws are one event: counting them as independent would say too little",
     )
     return themed(alt.vconcat(*parts, spacing=14).properties(title=text))

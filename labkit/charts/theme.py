@@ -41,6 +41,13 @@ ARMS = {
     "chosen": Arm("#D55E00", "chosen privately among K", (1, 0)),  # all arms chosen-K
     "repeats": Arm("#CC79A7", "best of a random number of runs", (2, 2)),
     "simulated": Arm("#7A6A00", "simulated with small batches", (4, 2)),
+    "synthetic": Arm("#D55E00", "queries of the tuned model", (1, 0)),
+    "direct": Arm("#0072B2", "DP-direct", (6, 3)),
+    "direct-warm": Arm("#56B4E9", "DP-direct, warm start", (3, 3)),
+    "logit": Arm("#CC79A7", "Logit-DP", (4, 2, 1, 2)),
+    "untuned": Arm("#E69F00", "queries of the untuned model", (10, 3)),
+    "real": Arm("#333333", "real queries, not private", (8, 2, 2, 2)),
+    "untrained": Arm("#7A6A00", "untrained encoder", (2, 2)),
 }
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.ConcatChart, alt.VConcatChart, alt.HConcatChart)
