@@ -1,4 +1,4 @@
-"""`labkit export`: runs as JSON, as a table for a spreadsheet, or their arrays as safetensors files."""
+"""`labkit export`: runs as JSON or as a table for a spreadsheet, their arrays as safetensors, synthetic queries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from labkit import experiments
-from labkit.cli import parameters
+from labkit.cli import parameters, queries
 from labkit.cli.runs import plain
 from labkit.errors import BadInput
 from labkit.runs import Store
@@ -28,6 +28,17 @@ def add(commands: argparse._SubParsersAction) -> None:
     form.add_argument(
         "--weights", action="store_true", help="the artifacts' arrays, one file each, into the folder OUT"
     )
+    form.add_argument(
+        "--queries",
+        action="store_true",
+        help="the synthetic queries of one run and where they come from, as JSON lines",
+    )
+    command.add_argument("--replicate", metavar="SEED-DEVICE", help="with --queries: which of several, such as 0-cuda")
+    command.add_argument(
+        "--not-private",
+        action="store_true",
+        help="with --queries: write queries without a guarantee too, marked on every line",
+    )
     command.add_argument("-o", "--output", metavar="OUT", help="default: the terminal; for --weights the folder export")
     parameters.add_store(command)
     command.set_defaults(call=call)
@@ -35,13 +46,19 @@ def add(commands: argparse._SubParsersAction) -> None:
 
 def call(args: argparse.Namespace) -> int:
     """Write the runs out."""
+    if not args.queries and (args.replicate or args.not_private):
+        raise BadInput("replicate" if args.replicate else "not-private", args.replicate or True, "with --queries alone")
     with parameters.existing_store(args) as store:
         names = [store.find(run) for run in args.run]
-        hidden = not_private(store, names)
         if args.weights:
-            print(*store.export(names, Path(args.output or "export"), hidden), sep="\n")
+            print(*store.export(names, Path(args.output or "export"), kept_back(store, names)), sep="\n")
             return 0
-        text = as_csv(store, names, hidden) if args.csv else as_json(store, names, hidden)
+        if args.queries:
+            if len(names) > 1:
+                raise BadInput("run", " ".join(args.run), "one run with --queries: each is a release of its own")
+            text = queries.as_jsonl(store, names[0], args.replicate, not_private=args.not_private)
+        else:
+            text = (as_csv if args.csv else as_json)(store, names, not_private(store, names))
     if args.output is None:
         sys.stdout.write(text)
         return 0
@@ -50,6 +67,14 @@ def call(args: argparse.Namespace) -> int:
     except OSError as error:
         raise BadInput("output", args.output, f"a file that can be written ({error.strerror})") from error
     return 0
+
+
+def kept_back(store: Store, names: list[str]) -> set[str]:
+    """What is left out of the arrays: also synthetic queries, which leave the store with their provenance alone."""
+    keys = [key_of(row) for name in names for row in store.replicates(name=name)]
+    if any(queries.ARTIFACT in store.artifacts(key) for key in keys):
+        print(f"labkit: left out: {queries.ARTIFACT}; --queries writes it with its provenance", file=sys.stderr)
+    return not_private(store, names) | {queries.ARTIFACT}
 
 
 def not_private(store: Store, names: list[str]) -> set[str]:
