@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from labkit.errors import BadInput
@@ -79,16 +80,16 @@ def load_language(files: ModelFiles, device: torch.device | str, dtype: torch.dt
     """
     from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
+    from labkit.data.models import TOKENIZERS
+
     kept = {"local_files_only": True, "trust_remote_code": False}
-    if not any((files.folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.json")):
-        raise BadInput("model", files.name, f"a model with a tokenizer; {files.folder} has no tokenizer.json")
+    if not any((files.folder / name).is_file() for name in TOKENIZERS):
+        raise BadInput("model", files.name, f"a model with a tokenizer; {files.folder} has no {TOKENIZERS[0]}")
     tokenizer = AutoTokenizer.from_pretrained(files.folder, **kept)
     for token, use in (("pad_token", "pads"), ("eos_token", "ends a text")):
         if getattr(tokenizer, token) is None:
             where = f"name {token} in {files.folder}/tokenizer_config.json"
-            raise BadInput(
-                "model", files.name, f"a model whose tokenizer has a token that {use}; {where}"
-            )
+            raise BadInput("model", files.name, f"a model whose tokenizer has a token that {use}; {where}")
     seq2seq = bool(AutoConfig.from_pretrained(files.folder, **kept).is_encoder_decoder)
     kind = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
     model = kind.from_pretrained(files.folder, dtype=dtype, use_safetensors=True, **kept)
@@ -201,8 +202,8 @@ def query_log_probs(language: Language, prompts: Tokens, queries: Tokens) -> Ten
         float32 [n].
     """
     logits = query_logits(language, prompts, queries).float()
-    at = logits.gather(2, queries.ids[..., None])[..., 0] - logits.logsumexp(2)
-    return at.masked_fill(~queries.mask, 0.0).sum(1)
+    at = F.cross_entropy(logits.flatten(0, 1), queries.ids.flatten(), reduction="none").view_as(queries.ids)
+    return -at.masked_fill(~queries.mask, 0.0).sum(1)
 
 
 def _ids(language: Language, texts: Sequence[str]) -> list[list[int]]:
