@@ -11,6 +11,7 @@ from widgets.command_line import CommandLine
 from widgets.controls import Controls
 from widgets.gauge import Gauge
 from widgets.live_chart import LiveChart
+from widgets.live_table import LiveTable
 from widgets.run_table import RunTable
 
 STYLE = Path(__file__).with_name("panel.css")
@@ -33,9 +34,12 @@ class Board:
         controls: the Spec's controls.
         spec: the live chart, as a Vega-Lite specification.
         store: the folder of the results, shown in full.
+        table: of the latest rows of a series, below the chart; None for none.
     """
 
-    def __init__(self, question: str, controls: Controls, spec: dict, store: Path) -> None:
+    def __init__(
+        self, question: str, controls: Controls, spec: dict, store: Path, table: LiveTable | None = None
+    ) -> None:
         self.controls = controls
         self.buttons = {
             "run": _button("Run", "Train with these parameters, or go on where it stopped", "play", "primary"),
@@ -47,7 +51,7 @@ class Board:
         self.bar = W.FloatProgress(min=0, max=1).add_class("labkit-bar")
         self.facts = W.Label().add_class("labkit-facts").add_class("labkit-quiet")
         self.gauge = Gauge()
-        self.chart = LiveChart(spec)
+        self.chart, self.table = LiveChart(spec), table
         self.verdict = W.Label().add_class("labkit-verdict")
         self.runs = RunTable().add_class("labkit-table")
         self.command = CommandLine()
@@ -63,6 +67,7 @@ class Board:
                 self.facts,
                 self.gauge.widget,
                 self.chart,
+                *([table.widget] if table else []),
                 self.verdict,
                 self.runs,
                 self.command,

@@ -39,7 +39,8 @@ class Gauge:
         """Draw one point.
 
         Args:
-            values: step, steps, epsilon_spent (so far), target, delta, accountant, sample_rate, source, plan.
+            values: step, steps, epsilon_spent (so far), target, delta, accountant, sample_rate, source, plan; and unit,
+                what is protected, where that is not an example.
         """
         self.bar.value = min(values["epsilon_spent"] / values["target"], 1.0)
         self.words.value = spent(values)
@@ -61,7 +62,7 @@ def spent(values: Mapping[str, Any]) -> str:
             f"after {values['step']:,} of {values['steps']:,} steps",
             values["plan"],
             f"delta {values['delta']:g}",
-            "add/remove one training example, training split only",
+            f"add/remove one training {values.get('unit', 'example')}, training split only",
             values["accountant"],
             f"Poisson sampling at rate {values['sample_rate']:.2g}",
             noise,

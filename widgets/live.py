@@ -13,6 +13,7 @@ from widgets.command_line import command
 from widgets.controls import Controls
 from widgets.history import identity, past_runs
 from widgets.live_curve import live_curve
+from widgets.live_table import live_table
 from widgets.loaded import Loaded
 from widgets.painter import Painter
 from widgets.session import Ended, Messages, Session, active, batches
@@ -49,7 +50,8 @@ class Live:
         self._painting: threading.Thread | None = None
         self._load = Loaded()
         self._controls = Controls(spec, hidden=("store",), lock=self._lock)
-        self.board = Board(experiment.question, self._controls, live_curve(experiment, spec).to_dict(), store.path)
+        curve, table = live_curve(experiment, spec).to_dict(), live_table(experiment)
+        self.board = Board(experiment.question, self._controls, curve, store.path, table)
         self._painter = Painter(self.board, experiment, store, self._load)
         with self._lock:
             self._wire()

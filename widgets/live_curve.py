@@ -21,10 +21,9 @@ DEFAULTS: dict[str, Any] = {
     "x_title": "training step",
     "x_end": "steps",
     "y": "selection_accuracy",
-    "y_title": "accuracy on the selection split",
-    "domain": (0, 1),
     "arms": (),
 }
+KNOWN = {"selection_accuracy": ("accuracy on the selection split", (0, 1))}  # of y: its title and its domain
 # With a title: Vega lays a legend that has neither title nor entries out at infinity, and the plot with it.
 UNKNOWN_ARMS = alt.Color(
     "arm:N",
@@ -39,12 +38,16 @@ def live_curve(experiment: Experiment, spec: Spec) -> alt.Chart:
 
     The experiment's `live` names the series. It may name more: the field `x`, its title `x_title` and the Spec's
     parameter `x_end` at which it ends; the field `y`, its title `y_title` and its `domain`; the `arms` in the legend's
-    order. Both axes are fixed, so that they do not jump while points come.
+    order. Both axes are fixed, so that they do not jump while points come; only a field without a known domain, as a
+    loss is, has an axis that follows it.
     """
     said = DEFAULTS | dict(experiment.live)
+    title, domain = KNOWN.get(said["y"], (said["y"].replace("_", " "), None))
+    title, domain = said.get("y_title", title), said.get("domain", domain)
+    scale = alt.Scale(zero=False) if domain is None else alt.Scale(domain=list(domain), nice=False)
     end = getattr(spec, said["x_end"], None)
     x = alt.X(f"{said['x']}:Q", title=said["x_title"])
-    y = alt.Y(f"{said['y']}:Q", title=said["y_title"], scale=alt.Scale(domain=list(said["domain"]), nice=False))
+    y = alt.Y(f"{said['y']}:Q", title=title, scale=scale)
     tooltip = [alt.Tooltip("arm:N"), alt.Tooltip("seed:O"), alt.Tooltip(f"{said['x']}:Q")]
     tooltip += [alt.Tooltip(f"{name}:N") for name, item in spec.controls().items() if item.grid]
     tooltip += [alt.Tooltip(f"{said['y']}:Q", format=".3f")]

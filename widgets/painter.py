@@ -43,6 +43,7 @@ class Painter:
         self._drawing = threading.Lock()
         self._sessions = 0
         self._feed: Feed | None = None
+        self._table_feed: Feed | None = None
         self._at: RunKey | None = None
         self._rate: float | None = None
         self._device: torch.device | None = None
@@ -92,6 +93,10 @@ class Painter:
                 self._rate = update.event.rate or self._rate
         if self._at:
             self._board.chart.append(self._feed.new())
+            if self._table_feed:
+                self._board.table.append(self._table_feed.new())
+        if self._board.table and any(isinstance(message, Ended) for message in messages):
+            self._board.table.draw()
         if updates:
             self._draw_progress(updates)
         if self._at is None and Ended("finished") in messages:  # there was nothing left to train
@@ -133,7 +138,14 @@ class Painter:
     def _turn_to(self, view: View) -> None:
         self.view, self._feed = view, Feed(view, self._experiment.live["series"])
         self._board.chart.spec = live_curve(self._experiment, view.spec).to_dict()  # drawn anew only if it differs
+        if self._board.table:
+            self._table_feed = Feed(view, self._board.table.series)
+        self._draw_everything()
+
+    def _draw_everything(self) -> None:
         self._board.chart.replace(self._feed.everything())
+        if self._table_feed:
+            self._board.table.replace(self._table_feed.everything())
 
     def _enter(self, key: RunKey, spec: Spec) -> None:
         """A replicate is begun or gone on with; its record knows the data's fingerprint, so none are loaded here."""
@@ -143,7 +155,7 @@ class Painter:
             self._device = devices.resolve(key.device_kind)
             self.draw_words()
         elif self._experiment.together or self._feed.outdated(key):  # of those run together only one is named
-            self._board.chart.replace(self._feed.everything())
+            self._draw_everything()
         self._at = key
 
     def _draw_progress(self, updates: Sequence[Update]) -> None:

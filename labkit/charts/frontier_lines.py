@@ -66,6 +66,7 @@ def over_epsilon(
     height: int,
     title: str = ACCURACY,
     number: str = ".3~f",
+    beside: Sequence[str] = (),
 ) -> alt.LayerChart:
     """One panel: a line with its band for each arm where there is an epsilon, a dot with its bar at the two words.
 
@@ -77,8 +78,10 @@ def over_epsilon(
         width, height: of the panel.
         title: of the value's axis.
         number: format of the value.
+        beside: the arms that stand side by side at a word; all if empty.
     """
-    aside = {name: (i - (len(arms) - 1) / 2) * 0.16 * places.step for i, name in enumerate(arms)}
+    beside = beside or arms
+    aside = {name: (i - (len(beside) - 1) / 2) * 0.16 * places.step for i, name in enumerate(beside)}
     table = [
         dict(entry)
         | {

@@ -104,7 +104,8 @@ def family_words(found: Sequence[Comparison]) -> str:
         return "no finished pair yet"
     seeds = f"{min(counts)} to {max(counts)}" if len(counts) > 1 else f"{max(counts)}"
     level = f"{100 * max(c.verdict.level for c in found):.4g} % t intervals"
-    return f"{seeds} paired seeds, {level}; verdicts corrected by Holm over all {len(found)} comparisons"
+    pairs = "paired seeds" if max(counts) > 1 else "paired seed"
+    return f"{seeds} {pairs}, {level}; verdicts corrected by Holm over all {len(found)} comparisons"
 
 
 def verdict_colour(field: str = "word", *, legend: alt.Legend | None = None) -> alt.Color:

@@ -43,6 +43,7 @@ def retrieval_lay(view: View) -> alt.VConcatChart | alt.Chart:
         f"filled: all test queries; hollow: the {lay} in a layperson's words",
         *interval_words(rows, "recall_lay")[:1],
         "no arm was told which queries are a layperson's; the two groups ask for different documents, too",
+        width=76,
     )
     return themed(alt.vconcat(*blocks, spacing=18).properties(title=text))
 
@@ -57,7 +58,7 @@ def _table(rows: Sequence[Row]) -> list[dict[str, Any]]:
     ]
     table = []
     for where, group in groups:
-        for name in in_order(row["arm"] for row in group)[:: 1 if where else -1]:  # from below to above
+        for name in in_order(row["arm"] for row in group) if where else reversed(BASELINES):
             own = [row for row in group if row["arm"] == name]
             line = arm(name).words + (f", {where}" if where else "")
             for kind, said in KINDS.items():

@@ -97,7 +97,9 @@ def against_epsilon(
     lines = measured([row for row in rows if row["arm"] in arms], value)
     across = measured([row for row in rows if row["arm"] in BASELINES], value, ("arm",))
     scale = fitting([entry[end] for entry in [*lines, *across] for end in ("mean", "low", "high") if end in entry])
-    over = over_epsilon(lines, places, arms, scale, *size, title, number)
+    over = over_epsilon(
+        lines, places, arms, scale, *size, title, number, [name for name in arms if name not in PRIVATE]
+    )
     layers = [*_across(across, title, scale, size, inside), over]
     if sum(map(is_number, places.at)) == 1:  # a band of one place cannot be seen
         alone = [entry | {"at": places.at[entry["epsilon"]]} for entry in lines if is_number(entry["epsilon"])]
