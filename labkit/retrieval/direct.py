@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from labkit.errors import BadInput
+from labkit.population.precision import matmul_precision
 from labkit.privacy.per_example import clipped_sum
 from labkit.retrieval.private import PrivateEncoder
 from labkit.streams import stream
@@ -23,12 +24,14 @@ class PrivateDirect(PrivateEncoder):
     depends on no other unit's pairs, and to clip it bounds all that the unit does. In-batch wrong answers would
     not: there each query's gradient changes with whoever else was drawn.
 
-    The drawn documents' points are constants of a step; gradients pass through the query and its own document. That
-    costs each unit two short texts instead of `negatives` long ones.
+    Gradients pass through the query, its own document and the wrong answers. Were the wrong answers' points taken as
+    constants, a step would cost a tenth; but documents would then only ever be drawn towards queries, and an encoder
+    that is shared with the queries moves all of them the same way: 0.41 instead of 0.54 recall on a thousand documents
+    without any noise.
 
     Args:
-        negatives: public documents that a step draws, 1 to all of them.
-        rest: as for `PrivateEncoder`. One with a single pair may be in a unit of its own.
+        data, rest: as for `PrivateEncoder`.
+        negatives: public documents that a step draws, 1 to all of them. Time grows with units times negatives.
 
     Raises:
         BadInput: as there; more negatives than documents.
@@ -48,42 +51,38 @@ class PrivateDirect(PrivateEncoder):
         if not len(units):
             return 0, 0
         rows = self.wrong(self.done)
-        others, rows = self._points(rows), rows.to(self.device)
         counts = []
         for some in units.split(self.micro_batch):
-            gradients = self.unit_gradients(some, others, rows)
+            with matmul_precision(True):  # whatever a unit's gradient is, it is clipped in float32
+                gradients = self.unit_gradients(some, rows)
             weight = torch.ones(len(some), device=self.device)
             found = clipped_sum(gradients, self.sums, clip=self.plan.clip_norm, weight=weight, fresh=False)
             counts.append(torch.stack([found.clipped, found.dropped]))
         clipped, dropped = torch.stack(counts).sum(0).tolist()
         return clipped, dropped
 
-    def unit_gradients(self, units: Tensor, others: Tensor, rows: Tensor) -> dict[str, Tensor]:
+    def unit_gradients(self, units: Tensor, wrong: Tensor) -> dict[str, Tensor]:
         """The gradient of each unit's loss, [b, ...] by parameter name.
 
         Args:
             units: int64 [b] on the CPU.
-            others, rows: the wrong answers' points [m, width] and row numbers [m].
+            wrong: row numbers of the public documents that serve as wrong answers, int64 [m] on the CPU.
         """
         pairs = self.unit_rows[units]
         real = pairs >= 0
         pairs = torch.where(real, pairs, pairs[:, :1])  # an empty place repeats the unit's own query, with weight 0
         own = self.documents_of[pairs[:, 0]]
+        others, rows = self._documents(wrong), wrong.to(self.device)
         texts = (*self._queries(pairs), *self._documents(own), real.to(self.device), own.to(self.device))
 
-        def loss(
-            params: dict[str, Tensor], q_ids: Tensor, q_mask: Tensor, d_ids: Tensor, d_mask: Tensor, real: Tensor,
-            own: Tensor,
-        ) -> Tensor:  # fmt: skip
+        def loss(params: dict[str, Tensor], *unit: Tensor) -> Tensor:
+            q_ids, q_mask, d_ids, d_mask, real, own = unit
             query = functional_call(self.encoder, params, (q_ids, q_mask))
             document = functional_call(self.encoder, params, (d_ids.unsqueeze(0), d_mask.unsqueeze(0)))[0]
             right = query @ document / self.temperature
-            wrong = (query @ others.T / self.temperature).masked_fill(rows == own, -math.inf)
-            losses = torch.cat([right.unsqueeze(1), wrong], 1).logsumexp(1) - right
-            return (losses * real).sum()
+            scores = query @ functional_call(self.encoder, params, others).T / self.temperature
+            scores = torch.cat([right.unsqueeze(1), scores.masked_fill(rows == own, -math.inf)], 1)
+            return ((scores.logsumexp(1) - right) * real).sum()
 
-        return vmap(grad(loss), in_dims=(None, 0, 0, 0, 0, 0, 0))(self.params, *texts)
-
-    def _points(self, rows: Tensor) -> Tensor:
-        with torch.no_grad():
-            return torch.cat([self.encoder(*self._documents(some)) for some in rows.split(max(64, self.micro_batch))])
+        # The wrong answers and the weights have no unit's axis, so that their points are computed once for all units.
+        return vmap(grad(loss), in_dims=(None, *[0] * len(texts)))(self.params, *texts)

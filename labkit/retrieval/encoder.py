@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from labkit.errors import BadInput
 from labkit.streams import stream
 
-WIDER = 4  # the feed-forward part of a layer is so many times wider than the layer
+WIDER = 2  # the feed-forward part of a layer is so many times wider than the layer
 FAR = -1e9  # an attention score that no softmax sees; infinity would make NaN of a text without a token
 
 
