@@ -18,6 +18,7 @@ DEFINITION = re.compile(r'^def: "((?:[^"\\]|\\.)*)"', re.MULTILINE)
 SYNONYM = re.compile(r'^synonym: "((?:[^"\\]|\\.)*)" \w+( layperson\b)?', re.MULTILINE)
 VERSION = re.compile(r"^data-version: (\S+)", re.MULTILINE)
 ESCAPED = re.compile(r"\\(.)")
+BLANKS = {"n": "\n", "t": "\t", "W": " "}  # how OBO 1.2 writes white space; any other escaped character is itself
 OBSOLETE = re.compile(r"^is_obsolete: true$", re.MULTILINE)
 
 
@@ -90,4 +91,4 @@ def _terms(text: str) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    return one_line(ESCAPED.sub(r"\1", text))
+    return one_line(ESCAPED.sub(lambda found: BLANKS.get(found[1], found[1]), text))
