@@ -45,9 +45,8 @@ def test_whatever_a_run_would_read_changes_the_fingerprint(change):
 
 
 def test_a_text_cannot_move_from_one_place_to_another():
-    # Without separators, documents ["a", "b"] and queries ["c", "d"] would read like ["a"] and ["b", "c", "d"].
-    one = make_corpus("x", ["a", "b"], ["c"], [0], licence="", public=True)
-    two = make_corpus("x", ["a"], ["b"], [0], titles=["c"], licence="", public=True)
+    one = make_corpus("x", ["a"], ["c"], [0], titles=["b"], licence="", public=True)
+    two = make_corpus("x", ["a", "b"], ["c"], [0], licence="", public=True)
     assert one.fingerprint != two.fingerprint
 
 
