@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from labkit.errors import BadInput
@@ -61,10 +62,8 @@ def code_words(language: Language) -> tuple[str, ...]:
     Words of four to eight small letters; three in a row after the opening are three tokens more than the opening.
     """
     spelled = language.tokenizer.convert_ids_to_tokens(list(range(len(language.tokenizer))))
-    spaced = {token[1:] for token in spelled if token[:1] in SPACE}
-    likely = sorted(
-        word for word in spaced if word.isascii() and word.isalpha() and word.islower() and len(word) in LETTERS
-    )
+    spaced = sorted({token[1:] for token in spelled if token[:1] in SPACE})
+    likely = [word for word in spaced if LETTERS.fullmatch(word)]
     opening = _length(language, [OPENING])[0]
     codes = _length(language, [f"{OPENING} {word} {word} {word}" for word in likely])
     return tuple(word for word, tokens in zip(likely, codes, strict=True) if tokens == opening + SECRET)
@@ -154,11 +153,37 @@ def exposures(
         found = []
         with torch.inference_mode():
             for piece in torch.arange(len(texts)).split(batch):
-                given = prompt.rows(torch.zeros_like(piece).to(ids.device))
-                found.append(query_log_probs(language, given, queries.rows(piece).to(ids.device)).cpu())
+                found.append(log_probs_of_one(language, prompt, queries.rows(piece).to(ids.device)).cpu())
         values = torch.cat(found)
         own = float(values[0])
         yield Exposed(canary, exposure(own, values[1:]), math.log2(count + 1), own)
+
+
+def log_probs_of_one(language: Language, prompt: Tokens, queries: Tokens) -> Tensor:
+    """`query_log_probs` of many queries of one length given the same prompt, which is read once.
+
+    Args:
+        prompt: one row without padding, on the model's device.
+        queries: without padding, on the model's device.
+
+    Returns:
+        float32 [n].
+    """
+    many = len(queries)
+    if language.seq2seq:
+        return query_log_probs(language, prompt.rows(torch.zeros_like(queries.ids[:, 0])), queries)
+    read = language.model(input_ids=prompt.ids, use_cache=True, logits_to_keep=1)
+    read.past_key_values.batch_repeat_interleave(many)
+    places = torch.arange(prompt.ids.shape[1], prompt.ids.shape[1] + queries.ids.shape[1] - 1, device=language.device)
+    later = language.model(
+        input_ids=queries.ids[:, :-1],
+        position_ids=places.expand(many, -1),
+        past_key_values=read.past_key_values,
+        use_cache=True,
+    ).logits
+    logits = torch.cat([read.logits.expand(many, -1, -1), later], 1).float()
+    lost = F.cross_entropy(logits.flatten(0, 1), queries.ids.flatten(), reduction="none")
+    return -lost.view_as(queries.ids).sum(1)
 
 
 def _codes(words: tuple[str, ...], count: int, generator: torch.Generator, without: set[str]) -> list[str]:

@@ -96,24 +96,35 @@ def _pieces(
         yield Sampled(tuple(piece.tolist()), ids.clone(), done)
 
 
-def nucleus(logits: Tensor, top_p: float, temperature: float) -> tuple[Tensor, Tensor]:
-    """The tokens that may be drawn, and how likely.
+def draw(logits: Tensor, generator: torch.Generator, *, top_p: float, temperature: float) -> Tensor:
+    """One token a row, from its nucleus: the most likely tokens, until their probabilities sum to at least `top_p`.
 
-    The nucleus is the fewest most likely tokens whose probabilities sum to at least `top_p`; it has one at least.
+    The law of transformers' temperature and top-p warpers, without their sort of the vocabulary: a token is drawn from
+    all, and kept if what is likelier than it sums to less than `top_p`; if not, the row draws again from what is
+    likelier, which holds the nucleus. Equally likely tokens are in the nucleus together.
 
     Args:
         logits: [b, V] of any float dtype; sums are in float32.
+        generator: on the device of the logits.
+        top_p: in (0, 1]; 1 draws from all tokens.
+        temperature: above 0.
 
     Returns:
-        probabilities float32 [b, V], sorted downwards, 0 outside the nucleus and summing to 1, and the token of each.
+        int64 [b].
     """
-    likely, token = (logits.float() / temperature).softmax(1).sort(dim=1, descending=True)
-    if top_p < 1:
-        before = likely.cumsum(1) - likely
-        first = torch.arange(likely.shape[1], device=likely.device) == 0
-        likely = likely.masked_fill((before >= top_p) & ~first, 0.0)
-        likely = likely / likely.sum(1, keepdim=True)
-    return likely, token
+    likely = (logits.float() / temperature).softmax(1)
+    rows = torch.arange(len(likely), device=likely.device)
+    token = torch.empty_like(rows)
+    while len(rows):
+        sums = likely.cumsum(1)
+        mark = torch.rand(len(rows), 1, generator=generator, device=likely.device) * sums[:, -1:]
+        pick = torch.searchsorted(sums, mark, right=True).clamp(max=likely.shape[1] - 1)
+        token[rows] = pick[:, 0]
+        chance = likely.gather(1, pick)
+        likelier = likely.where(likely > chance, 0.0)
+        refused = (likelier.sum(1) >= top_p) | (chance[:, 0] == 0)  # 0: a mark rounded up to the end
+        rows, likely = rows[refused], likelier[refused]
+    return token
 
 
 def decode(language: Language, ids: Tensor) -> list[str]:
@@ -136,9 +147,8 @@ def _write(
     ended = torch.zeros(len(prompts), dtype=torch.bool, device=language.device)
     token = None
     for place in range(length):
-        likely, tokens = nucleus(step(token, place), top_p, temperature)
-        drawn = torch.multinomial(likely, 1, generator=generator)
-        token = tokens.gather(1, drawn)[:, 0].masked_fill(ended, pad)
+        drawn = draw(step(token, place), generator, top_p=top_p, temperature=temperature)
+        token = drawn.masked_fill(ended, pad)
         written[:, place] = token
         ended |= token == end
         if place % GLANCE == GLANCE - 1 and bool(ended.all()):
