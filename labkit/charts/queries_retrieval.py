@@ -97,11 +97,11 @@ def against_epsilon(
     lines = measured([row for row in rows if row["arm"] in arms], value)
     across = measured([row for row in rows if row["arm"] in BASELINES], value, ("arm",))
     scale = fitting([entry[end] for entry in [*lines, *across] for end in ("mean", "low", "high") if end in entry])
-    over = over_epsilon(
-        lines, places, arms, scale, *size, title, number, [name for name in arms if name not in PRIVATE]
-    )
-    layers = [*_across(across, title, scale, size, inside), over]
-    if sum(map(is_number, places.at)) == 1:  # a band of one place cannot be seen
+    layers = _across(across, title, scale, size, inside) if across else []
+    if arms:  # a legend without an entry has no place, and the plot with it
+        beside = [name for name in arms if name not in PRIVATE]
+        layers += over_epsilon(lines, places, arms, scale, *size, title, number, beside).layer
+    if arms and sum(map(is_number, places.at)) == 1:  # a band of one place cannot be seen
         alone = [entry | {"at": places.at[entry["epsilon"]]} for entry in lines if is_number(entry["epsilon"])]
         bar = alt.Chart(values(alone)).transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)
         y = alt.Y("low:Q", title=title, scale=scale)
@@ -111,32 +111,32 @@ def against_epsilon(
 
 def _across(summary: Sequence[Row], title: str, scale: alt.Scale, size: Size, inside: bool) -> list[alt.Chart]:
     """Layers of the baselines: a band, a rule, and a name."""
-    low, high = scale.to_dict()["domain"]
+    low, high = scale["domain"]
     unit = (high - low) / size[1]
     order = sorted(summary, key=lambda entry: entry["mean"])
     names = apart([entry["mean"] for entry in order], APART * unit, low, high)
-    table = [
-        dict(entry) | {"ink": arm(entry["arm"]).colour, "dash": list(arm(entry["arm"]).dash), "name": name}
-        for entry, name in zip(order, names, strict=True)
+    base = alt.Chart(
+        values(
+            [
+                dict(entry) | {"ink": arm(entry["arm"]).colour, "dash": list(arm(entry["arm"]).dash), "name": name}
+                for entry, name in zip(order, names, strict=True)
+            ]
+        )
+    ).encode(color=alt.Color("ink:N", scale=None))
+
+    def y(field: str) -> alt.Y:
+        return alt.Y(f"{field}:Q", title=title, scale=scale)
+
+    told = ["arm:N", *(alt.Tooltip(f"{end}:Q", format=".4f") for end in ("mean", "low", "high"))]
+    band = base.transform_filter("isValid(datum.low)").mark_rect(opacity=0.1, strokeWidth=0)
+    rule = base.mark_rule(strokeWidth=1.6)
+    dx, dy = (3, -8) if inside else (5, 0)
+    text = base.mark_text(align="left", dx=dx, dy=dy, fontSize=11)
+    return [
+        band.encode(y=y("low"), y2="high:Q"),
+        rule.encode(y=y("mean"), strokeDash=alt.StrokeDash("dash:N", scale=None), tooltip=[*told, "n:Q"]),
+        text.encode(x=alt.value(0 if inside else size[0]), y=y("name"), text="arm:N"),
     ]
-    layers = []
-    for entry in table:
-        base = alt.Chart(values([entry]))
-        y = alt.Y("mean:Q", title=title, scale=scale)
-        if "low" in entry:
-            band = base.mark_rect(opacity=0.1, color=entry["ink"])
-            layers.append(band.encode(y=alt.Y("low:Q", title=title, scale=scale), y2="high:Q"))
-        rule = base.mark_rule(strokeWidth=1.6, color=entry["ink"], strokeDash=entry["dash"])
-        told = ["arm:N", *(alt.Tooltip(f"{end}:Q", format=".4f") for end in ("mean", "low", "high"))]
-        dx, dy = (3, -8) if inside else (5, 0)
-        name = base.mark_text(align="left", dx=dx, dy=dy, fontSize=11, color=entry["ink"])
-        layers += [
-            rule.encode(y=y, tooltip=[*told, alt.Tooltip("n:Q", title="seeds")]),
-            name.encode(
-                x=alt.value(0 if inside else size[0]), y=alt.Y("name:Q", title=title, scale=scale), text="arm:N"
-            ),
-        ]
-    return layers
 
 
 def apart(places: Sequence[float], least: float, low: float, high: float) -> list[float]:
