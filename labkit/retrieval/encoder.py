@@ -93,7 +93,7 @@ class Encoder(nn.Module):
             x = layer(x, mask)
         real = mask.unsqueeze(-1)
         mean = self.last(x).masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)
-        return F.normalize(mean.float(), dim=-1)
+        return F.normalize(mean, dim=-1)
 
     def params(self) -> dict[str, Tensor]:
         """The trained weights by name, detached and not copied, for `torch.func.functional_call`."""

@@ -47,7 +47,7 @@ class PrivateLogit(PrivateEncoder):
 
     A unit with several pairs takes part with one of them, chosen anew in each step by the seed and the unit alone.
 
-    `clipped` and `dropped` count similarities, not units.
+    `clipped` counts similarities, not units; `dropped` counts pairs without a finite point, which take no part.
 
     Args:
         data, rest: as for `PrivateEncoder`; `micro_batch` counts similarities.
@@ -73,22 +73,29 @@ class PrivateLogit(PrivateEncoder):
         return pairs.gather(1, filled.gather(1, place.unsqueeze(1))).squeeze(1)
 
     def _sum(self, units: Tensor) -> tuple[int, int]:
-        if len(units) < 2:  # one pair alone has its softmax for itself: weight 0
-            return 0, 0
         pairs = self.chosen(self.done, units)
+        with torch.no_grad():
+            finite = self._finite(pairs)
+        pairs, dropped = pairs[finite], int((~finite).sum())
+        if len(pairs) < 2:  # one pair alone has its softmax for itself: weight 0
+            return 0, dropped
         queries, documents = self._queries(pairs), self._documents(self.documents_of[pairs])
         with torch.no_grad():
             q, d = self._points(queries), self._points(documents)
             weights = (q @ d.T / self.temperature).softmax(1) - torch.eye(len(pairs), device=self.device)
         norms = self.norms(queries, documents)
-        lost = ~torch.isfinite(norms)
         enlarged = norms * (1 + SLACK_OF_SUMS * torch.finfo(norms.dtype).eps)
-        factors = weights * (self.bound / enlarged).clamp(max=1).masked_fill(lost, 0)
+        factors = weights * (self.bound / enlarged).clamp(max=1)
         self._add(queries, factors @ d)
         self._add(documents, factors.T @ q)
-        counts = torch.stack([(norms > self.bound).logical_and(~lost).sum(), lost.sum()])
-        clipped, dropped = counts.tolist()
-        return clipped, dropped
+        return int((norms > self.bound).sum()), dropped
+
+    def _finite(self, pairs: Tensor) -> Tensor:
+        """Which pairs have finite points, bool [b] on the CPU; another one would make NaN of everybody's softmax."""
+        if not len(pairs):
+            return torch.ones(0, dtype=torch.bool)
+        points = self._points(self._queries(pairs)) + self._points(self._documents(self.documents_of[pairs]))
+        return torch.isfinite(points).all(1).cpu()
 
     def norms(self, queries: tuple[Tensor, Tensor], documents: tuple[Tensor, Tensor]) -> Tensor:
         """|gradient of S_ij / T| over all weights, float32 [b, b]; each argument is ids and mask [b, T]."""

@@ -114,7 +114,7 @@ class PrivateEncoder(ABC):
         deviation = self.plan.noise_multiplier * self.plan.sensitivity if self.plan.private else 0.0
         for _ in range(min(steps, self.steps - self.done)):
             with matmul_precision(False):
-                self._gather(self.drawn(self.done))
+                self.gather(self.drawn(self.done))
             add_noise({"sum": self.total}, deviation=deviation, key=self.noise_key, step=self.done)
             self.optimizer.param_groups[0]["lr"] = self.learning_rate * rate_at(self.done, self.steps)
             self.weights.grad = self.total / self.plan.batch_size
@@ -122,8 +122,11 @@ class PrivateEncoder(ABC):
             self._publish()
             self.done += 1
 
-    def _gather(self, units: Tensor) -> None:
-        """The clipped sum of a draw; a micro-batch that does not fit is halved and the sum begun anew."""
+    def gather(self, units: Tensor) -> None:
+        """Write the clipped sum of these units, int64 [b], to `sums`; exact, so as private as the pairs.
+
+        A micro-batch that does not fit a GPU's memory is halved, and the sum begun anew.
+        """
         while True:
             try:
                 self.total.zero_()
