@@ -122,7 +122,9 @@ def _across(summary: Sequence[Row], title: str, scale: alt.Scale, size: Size, in
                 for entry, name in zip(order, names, strict=True)
             ]
         )
-    ).encode(color=alt.Color("ink:N", scale=None))
+    )
+    fill, stroke = alt.Fill("ink:N", scale=None), alt.Stroke("ink:N", scale=None)  # not the colour, which has a legend
+    dash = alt.StrokeDash("dash:N", scale=None)
 
     def y(field: str) -> alt.Y:
         return alt.Y(f"{field}:Q", title=title, scale=scale)
@@ -133,9 +135,9 @@ def _across(summary: Sequence[Row], title: str, scale: alt.Scale, size: Size, in
     dx, dy = (3, -8) if inside else (5, 0)
     text = base.mark_text(align="left", dx=dx, dy=dy, fontSize=11)
     return [
-        band.encode(y=y("low"), y2="high:Q"),
-        rule.encode(y=y("mean"), strokeDash=alt.StrokeDash("dash:N", scale=None), tooltip=[*told, "n:Q"]),
-        text.encode(x=alt.value(0 if inside else size[0]), y=y("name"), text="arm:N"),
+        band.encode(y=y("low"), y2="high:Q", fill=fill),
+        rule.encode(y=y("mean"), stroke=stroke, strokeDash=dash, tooltip=[*told, "n:Q"]),
+        text.encode(x=alt.value(0 if inside else size[0]), y=y("name"), text="arm:N", fill=fill),
     ]
 
 

@@ -113,6 +113,13 @@ def test_retrieval_draws_each_arm_where_it_belongs(retrieval: dict[str, Any]) ->
     assert "without an epsilon" not in both
 
 
+def test_the_legend_is_of_the_arms_alone(retrieval: dict[str, Any]) -> None:
+    """A colour without a scale in any layer would make the legend's symbols as pale as that layer."""
+    colours = [encoding["color"] for encoding in everything(retrieval, "encoding") if "color" in encoding]
+    assert colours
+    assert all(colour["scale"]["domain"] == ["synthetic", "direct", "direct-warm", "logit"] for colour in colours)
+
+
 def test_at_a_word_only_the_arms_that_go_there_stand_side_by_side(retrieval: dict[str, Any]) -> None:
     points = [row for row in drawn(retrieval) if row.get("word")]
     axis = everything(retrieval, "axis")
