@@ -38,6 +38,7 @@ def test_another_pair_of_the_same_document_pushes_nothing():
 def test_batches_are_permutations_of_the_seed():
     batches = order(10, 5, 4, seed=3)
     assert sorted(batches.flatten()[:10].tolist()) == sorted(batches.flatten()[10:].tolist()) == list(range(10))
+    assert batches.flatten()[:10].tolist() != batches.flatten()[10:].tolist()  # each epoch has an order of its own
     assert torch.equal(batches, order(10, 5, 4, seed=3))
     assert not torch.equal(batches, order(10, 5, 4, seed=4))
 
