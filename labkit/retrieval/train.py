@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -21,7 +22,7 @@ def train(
     encoder: Encoder,
     queries: Tokens,
     documents: Tokens,
-    rows: Tensor,
+    rows: np.ndarray | Tensor,
     *,
     steps: int,
     batch_size: int,
@@ -51,7 +52,7 @@ def train(
     if steps < 1:
         raise BadInput("steps", steps, "at least 1")
     batches = order(len(rows), steps, batch_size, seed)
-    return _steps(encoder, queries, documents, rows.cpu(), batches, learning_rate, temperature)
+    return _steps(encoder, queries, documents, torch.as_tensor(rows).cpu(), batches, learning_rate, temperature)
 
 
 def _steps(
