@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ALL = ("training", "private", "scoring", "landscape", "start")
+ALL = ("training", "private", "scoring", "landscape", "start", "text")
 
 
 def main() -> int:

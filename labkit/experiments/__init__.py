@@ -16,6 +16,7 @@ MODULES = {
     "00": "labkit.experiments.tour",
     "01": "labkit.experiments.random_search",
     "02": "labkit.experiments.frontier",
+    "03": "labkit.experiments.queries",
 }
 
 

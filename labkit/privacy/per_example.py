@@ -45,7 +45,7 @@ def clipped_sum(
     """
     parts = [torch.linalg.vector_norm(g.flatten(1), dim=1, dtype=torch.float32) for g in gradients.values()]
     norms = torch.linalg.vector_norm(torch.stack(parts), dim=0)
-    limit = torch.full((1,), clip, dtype=torch.float32, device=norms.device)
+    limit = norms.new_full((1,), clip)
     factors, seen = clip_factors(norms[None], limit, weight.float()[None], torch.zeros_like(norms)[None])
     lost = torch.isfinite(norms).logical_not()
     with matmul_precision(False):

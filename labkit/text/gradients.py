@@ -50,6 +50,7 @@ def mean_token_loss(adapters: Adapters, prompts: Tokens, queries: Tokens) -> Ten
     return -query_log_probs(adapters.language, prompts, queries) / queries.mask.sum(1)
 
 
+@torch.enable_grad()
 def unit_gradients(adapters: Adapters, examples: Examples, units: Tensor) -> tuple[dict[str, Tensor], Tensor]:
     """The gradient of each unit's summed loss with respect to every adapter.
 
@@ -73,10 +74,11 @@ def unit_gradients(adapters: Adapters, examples: Examples, units: Tensor) -> tup
     return dict(zip(layers, found, strict=True)), losses.detach()
 
 
+@torch.enable_grad()
 def summed_gradient(
-    adapters: Adapters, examples: Examples, units: Tensor, weight: Tensor, out: Mapping[str, Tensor], *, fresh: bool
+    adapters: Adapters, examples: Examples, units: Tensor, weight: Tensor, out: Mapping[str, Tensor]
 ) -> Tensor:
-    """out = (0 if fresh else out) + the gradient of all units together: the cheap way, for plain training.
+    """out = out + the gradient of all units together: the cheap way, for plain training.
 
     Returns:
         each unit's loss, float32 [b].
@@ -85,10 +87,7 @@ def summed_gradient(
     losses = mean_token_loss(adapters, prompts, queries).where(there, 0).view(len(units), -1).sum(1)
     found = torch.autograd.grad((losses * weight).sum(), [layer.weight for layer in adapters.layers.values()])
     for name, gradient in zip(adapters.layers, found, strict=True):
-        if fresh:
-            out[name].copy_(gradient)
-        else:
-            out[name].add_(gradient)
+        out[name].add_(gradient)
     return losses.detach()
 
 
@@ -99,9 +98,9 @@ def compiled_layers(adapters: Adapters) -> Iterator[None]:
     One layer is compiled and serves for all: seconds, where a whole model takes a minute. Only for forward passes of
     one shape, as a training's are; a model that writes queries grows its cache token by token.
     """
-    stack = max((m for m in adapters.model.modules() if isinstance(m, nn.ModuleList)), key=len)
-    for layer in stack:
-        layer.forward = torch.compile(layer.forward)
+    stack = max((m for m in adapters.model.modules() if isinstance(m, nn.ModuleList)), key=len)[1:]
+    for layer in stack:  # not the first: its input needs no gradient, and it would be compiled for itself
+        layer.forward = torch.compile(layer.forward, dynamic=False)
     try:
         yield
     finally:

@@ -67,7 +67,7 @@ class Adapters:
     Args:
         language: the pre-trained model.
         rank: of each adapter.
-        targets: names of linear layers, separated by commas, or all-linear.
+        targets: names of linear layers, separated by semicolons, or all-linear.
         seed: of the start of A.
 
     Raises:
@@ -78,7 +78,7 @@ class Adapters:
         from peft import LoraConfig, inject_adapter_in_model
 
         self.language = language
-        names: str | list[str] = [part.strip() for part in targets.split(",") if part.strip()]
+        names: str | list[str] = [part.strip() for part in targets.split(";") if part.strip()]
         if targets == ALL_LINEAR:
             names = ALL_LINEAR
         config = LoraConfig(r=rank, lora_alpha=ALPHA * rank, lora_dropout=0.0, target_modules=names, bias="none")

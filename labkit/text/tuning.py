@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping
 
@@ -10,15 +11,18 @@ import torch
 from torch import Tensor
 
 from labkit.errors import BadInput, LabError
+from labkit.population.capture import CapturedStep
 from labkit.population.params import Flat
 from labkit.privacy import Plan
 from labkit.privacy.noise import OS
 from labkit.privacy.per_example import add_noise, clipped_sum
-from labkit.text.gradients import Examples, mean_token_loss, summed_gradient, unit_gradients
+from labkit.privacy.sampling import padded_size
+from labkit.text.gradients import Examples, compiled_layers, mean_token_loss, summed_gradient, unit_gradients
 from labkit.text.lora import Adapters
 
 WARM_UP = 0.05  # of the steps: the learning rate rises
 BETAS = (0.9, 0.99)  # a second moment that a hundred steps can fill
+WARM_UP_SLOTS = 3  # before a graph is recorded
 DOUBT = 6.0  # standard errors by which the measured noise may miss the planned one: once in 5e8 runs
 
 
@@ -36,8 +40,9 @@ class PrivateTuner:
         plan: sampler, clip norm and noise; a plan without noise trains plainly, or clipped.
         learning_rate: the highest.
         draw_key, noise_key: of `Plan.draw_key` and `Plan.noise_key`.
-        micro_batch: units whose gradients are held at once; halved where memory does not suffice, and nothing else
-            changes by that.
+        micro_batch: most units whose gradients are held at once; halved where memory does not suffice, and nothing
+            else changes by that.
+        fast: compile the model's layers and capture a micro-batch in a CUDA graph; None for yes on CUDA.
 
     Raises:
         BadInput: more or fewer units than the plan's.
@@ -53,6 +58,7 @@ class PrivateTuner:
         draw_key: int,
         noise_key: int,
         micro_batch: int,
+        fast: bool | None = None,
     ) -> None:
         if len(examples.units) != plan.examples:
             raise BadInput("examples", plan.examples, f"{len(examples.units)}, the number of units")
@@ -65,12 +71,19 @@ class PrivateTuner:
         self.optimizer = torch.optim.Adam([self.weights.data], lr=learning_rate, betas=BETAS)
         self.done, self.clipped, self.dropped, self.seen = 0, 0, 0, 0
         self.measured_noise: float | None = None
+        self.fast = self.device.type == "cuda" if fast is None else fast
+        self.slot = torch.zeros(1, dtype=torch.int64, device=self.device)
+        self.counts = torch.zeros(3, dtype=torch.int64, device=self.device)  # of the present step
         self._lay(micro_batch)
 
     def _lay(self, micro_batch: int) -> None:
-        self.micro_batch = micro_batch
-        draws = self.plan.sampler([self.draw_key]).draw(self.plan.steps, min(micro_batch, self.plan.examples))
+        """Lay the draws out in slots of at most `micro_batch` units, such that a usual draw fills its slots evenly."""
+        usual = padded_size(self.plan.examples, self.plan.sample_rate)
+        self.micro_batch = math.ceil(usual / math.ceil(usual / micro_batch))
+        draws = self.plan.sampler([self.draw_key]).draw(self.plan.steps, self.micro_batch)
         self.rows, self.ends = draws.rows[:, 0].to(self.device), draws.ends
+        self._graph: CapturedStep | None = None
+        self._eager = 0
 
     @property
     def steps(self) -> int:
@@ -102,26 +115,47 @@ class PrivateTuner:
         while True:
             try:
                 first, end = (self.ends[self.done - 1] if self.done else 0), self.ends[self.done]
-                counts = [self._piece(slot, slot == first) for slot in range(first, end)]
+                self.slot.fill_(first)
+                self.total.data.zero_()
+                self.counts.zero_()
+                for _ in range(first, end):
+                    self._run()
                 break
             except torch.cuda.OutOfMemoryError:
                 if self.micro_batch == 1:
                     raise
+            self._graph = None
             torch.cuda.empty_cache()
             self._lay(self.micro_batch // 2)
-        for seen, clipped, dropped in torch.stack(counts).tolist():
-            self.seen, self.clipped, self.dropped = self.seen + seen, self.clipped + clipped, self.dropped + dropped
+        seen, clipped, dropped = self.counts.tolist()
+        self.seen, self.clipped, self.dropped = self.seen + seen, self.clipped + clipped, self.dropped + dropped
 
-    def _piece(self, slot: int, fresh: bool) -> Tensor:
-        rows = self.rows[slot]
+    def _run(self) -> None:
+        """One slot: in a CUDA graph after a few ordinary ones, since launching its kernels takes longer than they."""
+        if self._graph is None and self.fast and self._eager >= WARM_UP_SLOTS and self.device.type == "cuda":
+            with compiled_layers(self.adapters):
+                self._graph = CapturedStep(self._piece)
+        if self._graph is not None:
+            self._graph.replay()
+            return
+        with compiled_layers(self.adapters) if self.fast else contextlib.nullcontext():
+            self._piece()
+        self._eager += 1
+
+    def _piece(self) -> None:
+        """Add a slot's clipped gradients to the sum."""
+        rows = self.rows.index_select(0, self.slot)[0]
         real, units = rows >= 0, rows.clamp(min=0).long()
         weight = real.float()
+        self.counts[0].add_(real.sum())
         if math.isinf(self.plan.clip_norm):
-            summed_gradient(self.adapters, self.examples, units, weight, self.sums, fresh=fresh)
-            return torch.stack([real.sum(), torch.zeros_like(units[0]), torch.zeros_like(units[0])])
-        gradients, _ = unit_gradients(self.adapters, self.examples, units)
-        found = clipped_sum(gradients, self.sums, clip=self.plan.clip_norm, weight=weight, fresh=fresh)
-        return torch.stack([real.sum(), found.clipped, found.dropped])
+            summed_gradient(self.adapters, self.examples, units, weight, self.sums)
+        else:
+            gradients, _ = unit_gradients(self.adapters, self.examples, units)
+            found = clipped_sum(gradients, self.sums, clip=self.plan.clip_norm, weight=weight, fresh=False)
+            self.counts[1].add_(found.clipped)
+            self.counts[2].add_(found.dropped)
+        self.slot.add_(1)
 
     def _privatise(self, *, check: bool) -> None:
         deviation = self.plan.noise_multiplier * self.plan.sensitivity if self.plan.private else 0.0

@@ -1,0 +1,137 @@
+"""Advancing one private training with checkpoints, and what its executions cost if it was cut off and redone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from labkit.experiments.queries.lab import Lab, Told
+from labkit.privacy import Plan, Spent
+from labkit.privacy.ledger import Entry, this_run
+from labkit.privacy.noise import OS
+from labkit.runs.events import Checkpoint, Chunk, Point
+
+
+class Trainer(Protocol):
+    """What the fine-tuning and the private encoders have in common."""
+
+    plan: Plan
+    done: int
+    clipped: int
+    dropped: int
+    seen: int
+
+    @property
+    def steps(self) -> int: ...
+    def advance(self, steps: int) -> None: ...
+    def state(self) -> dict[str, Tensor]: ...
+    def load(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps that were begun: first to last - 1, in one execution of a run."""
+
+    execution: int
+    first: int
+    last: int
+
+
+def advance(
+    lab: Lab,
+    place: int,
+    name: str,
+    trainer: Trainer,
+    *,
+    seconds: float,
+    looks: Iterable[int] = (),
+    look: Callable[[int], Iterable[Told]] = lambda step: (),
+) -> Generator[Told, None, list[Stretch]]:
+    """Train to the plan's end, from the checkpoint if there is one.
+
+    With noise from the operating system a resumed run cannot go on with the same draws and noise: it draws anew, and
+    steps that were begun before the stop and are done again are another release. So each stretch between two looks is
+    put on record *before* it is run.
+
+    Args:
+        name: of the training, as `Lab.key` makes it.
+        seconds: that it takes, for progress.
+        looks: steps after which `look(step)` says something.
+
+    Returns:
+        every stretch that was ever begun; of a seeded run the whole, once.
+    """
+    key, resources = f"training-{name}", lab.resources
+    if key in resources.checkpoints:
+        trainer.load(resources.checkpoints[key])
+    fresh = trainer.plan.private and trainer.plan.noise_source == OS
+    begun = stretches(resources.chunks, name)
+    execution = 1 + max((stretch.execution for stretch in begun), default=-1)
+    before, start = lab.done, trainer.done
+    for stop in sorted({*looks, trainer.steps}):
+        if stop <= trainer.done:
+            continue
+        if fresh:
+            stretch = Stretch(execution, trainer.done, stop)
+            begun.append(stretch)
+            yield place, Chunk(_key(name, stretch), {"stretch": torch.tensor([execution, trainer.done, stop])})
+        while trainer.done < stop:
+            trainer.advance(1)
+            lab.done = before + seconds * (trainer.done - start) / max(1, trainer.steps - start)
+            yield place, lab.progress(f"{name}: step {trainer.done} of {trainer.steps}")
+            yield place, Checkpoint(key, trainer.state)
+        yield from look(stop)
+    lab.done = before + seconds
+    return begun if fresh else [Stretch(0, 0, trainer.steps)]
+
+
+def stretches(chunks: Mapping[str, Mapping[str, Tensor]], name: str) -> list[Stretch]:
+    """What earlier executions of a training had begun."""
+    found = [held["stretch"].tolist() for key, held in chunks.items() if key.startswith(f"begun-{name}-")]
+    return [Stretch(*numbers) for numbers in sorted(found)]
+
+
+def cost(plan: Plan, begun: Iterable[Stretch]) -> Spent:
+    """What all executions of a training cost together; those after the first count what they did again."""
+    executions: dict[int, tuple[int, int]] = {}
+    for stretch in begun:
+        first, last = executions.get(stretch.execution, (stretch.first, stretch.last))
+        executions[stretch.execution] = min(first, stretch.first), max(last, stretch.last)
+    if len(executions) == 1 and next(iter(executions.values())) == (0, plan.steps):
+        return plan.spent_after(plan.steps)
+    common = {"name": "run", "plan": plan, "fingerprint": "data"}
+    entries = [
+        Entry(**common, group=f"draw {number}", noise=f"noise {number}", first=first, last=last)
+        for number, (first, last) in executions.items()
+    ]
+    return this_run(entries, "run").executed
+
+
+def ledger_rows(plan: Plan, begun: Iterable[Stretch], group: str) -> list[Point]:
+    """The training's rows of the series `ledger`; none without noise."""
+    if not plan.private:
+        return []
+    executions: dict[int, list[Stretch]] = {}
+    for stretch in begun:
+        executions.setdefault(stretch.execution, []).append(stretch)
+    common = {"what": "training", "networks": 1, "noise_multiplier": plan.noise_multiplier, "delta": plan.delta}
+    return [
+        Point(
+            "ledger",
+            common
+            | {
+                "group": f"{group}, execution {number}",
+                "sample_rate": plan.sample_rate,
+                "steps": max(s.last for s in some) - min(s.first for s in some),
+            },
+        )
+        for number, some in executions.items()
+    ]
+
+
+def _key(name: str, stretch: Stretch) -> str:
+    return f"begun-{name}-{stretch.execution}-{stretch.first}"
