@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.func import functional_call, grad, vmap
 
 from labkit.errors import BadInput
-from labkit.population.precision import matmul_precision
 from labkit.privacy.per_example import clipped_sum
 from labkit.retrieval.private import PrivateEncoder
 from labkit.streams import stream
@@ -53,8 +52,7 @@ class PrivateDirect(PrivateEncoder):
         rows = self.wrong(self.done)
         counts = []
         for some in units.split(self.micro_batch):
-            with matmul_precision(True):  # whatever a unit's gradient is, it is clipped in float32
-                gradients = self.unit_gradients(some, rows)
+            gradients = self.unit_gradients(some, rows)
             weight = torch.ones(len(some), device=self.device)
             found = clipped_sum(gradients, self.sums, clip=self.plan.clip_norm, weight=weight, fresh=False)
             counts.append(torch.stack([found.clipped, found.dropped]))

@@ -92,7 +92,8 @@ class Encoder(nn.Module):
         for layer in self.layers:
             x = layer(x, mask)
         real = mask.unsqueeze(-1)
-        mean = self.last(x).masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)
+        exact = self.last(x).to(torch.promote_types(x.dtype, torch.float32))  # also where products are bfloat16
+        mean = exact.masked_fill(~real, 0).sum(1) / real.sum(1).clamp(min=1)
         return F.normalize(mean, dim=-1)
 
     def params(self) -> dict[str, Tensor]:

@@ -113,6 +113,7 @@ class PrivateEncoder(ABC):
         """Run up to `steps` more steps, fewer at the end of the plan."""
         deviation = self.plan.noise_multiplier * self.plan.sensitivity if self.plan.private else 0.0
         for _ in range(min(steps, self.steps - self.done)):
+            # Not even in the gradients: with a unit more, another kernel may round all the others' differently.
             with matmul_precision(False):
                 self.gather(self.drawn(self.done))
             add_noise({"sum": self.total}, deviation=deviation, key=self.noise_key, step=self.done)

@@ -67,6 +67,15 @@ def test_a_text_without_a_token_is_finite_and_teaches_nothing_unbounded():
     assert all(torch.isfinite(weight.grad).all() for weight in made.parameters())
 
 
+def test_points_are_float32_where_products_are_bfloat16():
+    made, some = encoder(), texts(9, 6, 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        points = made(some.ids, some.mask)
+    assert points.dtype == torch.float32
+    assert torch.allclose(points.norm(dim=1), torch.ones(9))
+    assert torch.allclose(points, made(some.ids, some.mask), atol=0.05)
+
+
 def test_encode_by_length_is_the_forward_in_the_rows_order():
     made, some = encoder(2), texts(23, 9, 2)
     found = encode(made, some, batch=4)
