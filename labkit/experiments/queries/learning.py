@@ -24,7 +24,7 @@ from labkit.runs.events import Chunk
 
 SECONDS, DIRECT_SECONDS, LOGIT_SECONDS = 8.0, 12.0, 15.0  # of progress
 MEASURES = ("recall", "ndcg", "mrr")
-DIRECT_AT_ONCE = {"cpu": 64, "cuda": 512}  # per-unit gradients held at once
+DIRECT_AT_ONCE = {"cpu": 16, "cuda": 512}  # per-unit gradients held at once
 LOGIT_AT_ONCE = {"cpu": 256, "cuda": 2048}  # similarities' gradients
 TELL = 10  # steps between two words about progress
 

@@ -10,7 +10,7 @@ from labkit.experiments.frontier.spec import CLIPPED, PLAIN
 from labkit.experiments.queries.spec import LOGIT, QueriesSpec
 from labkit.privacy import Plan
 
-LOGIT_BOUND = 1.0  # B: Adam does not mind the scale of gradients, so no other value would teach anything
+LOGIT_BOUND = 0.5  # B: about what a similarity's gradient measures; Adam does not mind the sum's scale
 LOGIT_TEMPERATURE = 1.0  # the lowest with a bound that holds for every Poisson draw
 
 

@@ -39,23 +39,23 @@ class QueriesSpec(Spec):
         4, ge=1, le=64, unit="pairs", help="most pairs of a document that take part (unit document); public"
     )
     documents: int = control(
-        1200, 0, ge=0, le=10_000_000, help="documents drawn by split_seed alone, with their pairs; 0 for all"
+        1000, 0, ge=0, le=10_000_000, help="documents drawn by split_seed alone, with their pairs; 0 for all"
     )
     model: str = control("tiny", "smollm2-135m-gguf", help="the public language model: a name, hub:NAME or a folder")
     template: str = control("{document}\nSearch query:", help="what the model reads before it writes a query")
-    prompt_tokens: int = control(48, 56, ge=4, le=4096, unit="tokens", help="longer documents are cut")
+    prompt_tokens: int = control(40, 56, ge=4, le=4096, unit="tokens", help="longer documents are cut")
     query_tokens: int = control(16, ge=2, le=1024, unit="tokens", help="longest query, its end included")
     lora_rank: int = control(8, 16, ge=1, le=1024, help="rank of the adapters")
     lora_targets: str = control("all-linear", help="all-linear, or names of linear layers, separated by semicolons")
     batch_size: int = control(
-        192,
+        128,
         1024,
         ge=1,
         le=1_000_000,
         unit="units",
         help="expected batch of the fine-tuning: a unit joins with this over n",
     )
-    epochs: float = control(6.0, 6.0, gt=0, le=1000, help="expected times that a unit is drawn in the fine-tuning")
+    epochs: float = control(2.5, 6.0, gt=0, le=1000, help="expected times that a unit is drawn in the fine-tuning")
     clip_norm: float = control(1.0, gt=0, le=1000, log=True, help="L2 norm that each unit's gradient is clipped to")
     learning_rate: float = control(0.01, 0.002, gt=0, le=10, log=True, help="the fine-tuning's highest learning rate")
     queries_per_document: int = control(
@@ -67,19 +67,19 @@ class QueriesSpec(Spec):
     temperature: float = control(1.0, gt=0, le=10, help="of the sampling", low="alike", high="wild")
     encoder_width: int = control(96, 384, ge=4, le=8192, log=True, help="width of the retriever's encoder")
     encoder_layers: int = control(1, 2, ge=0, le=32, help="transformer layers of the encoder")
-    encoder_steps: int = control(150, 600, ge=1, le=1_000_000, log=True, unit="steps", help="training of each encoder")
-    encoder_batch: int = control(128, 512, ge=2, le=1_000_000, unit="pairs", help="batch of each encoder's training")
+    encoder_steps: int = control(80, 600, ge=1, le=1_000_000, log=True, unit="steps", help="training of each encoder")
+    encoder_batch: int = control(64, 512, ge=2, le=1_000_000, unit="pairs", help="batch of each encoder's training")
     encoder_rate: float = control(0.003, 0.001, gt=0, le=10, log=True, help="the encoders' highest learning rate")
     encoder_temperature: float = control(0.05, gt=0, le=100, help="cosines are divided by it in the encoders' softmax")
-    direct_batch: int = control(128, 512, ge=1, le=1_000_000, unit="units", help="expected batch of DP-direct")
+    direct_batch: int = control(64, 512, ge=1, le=1_000_000, unit="units", help="expected batch of DP-direct")
     direct_steps: int = control(
-        60, 200, ge=1, le=1_000_000, log=True, unit="steps", help="steps of DP-direct and Logit-DP"
+        20, 200, ge=1, le=1_000_000, log=True, unit="steps", help="steps of DP-direct and Logit-DP"
     )
     direct_rate: float = control(0.003, 0.001, gt=0, le=10, log=True, help="learning rate of DP-direct and Logit-DP")
     negatives: int = control(
-        16, 32, ge=1, le=1_000_000, help="public documents that each of DP-direct's queries is held against"
+        12, 32, ge=1, le=1_000_000, help="public documents that each of DP-direct's queries is held against"
     )
-    logit_batch: int = control(32, 64, ge=2, le=1_000_000, unit="units", help="expected batch of Logit-DP")
+    logit_batch: int = control(24, 64, ge=2, le=1_000_000, unit="units", help="expected batch of Logit-DP")
     canaries: int = control(
         20, ge=0, le=10_000, help="planted queries for each number of repeats, in runs of their own; 0 for none"
     )
