@@ -91,6 +91,11 @@ class PrivateTuner:
         return self.plan.steps
 
     @property
+    def captured(self) -> bool:
+        """Whether micro-batches are replayed from a CUDA graph."""
+        return self._graph is not None
+
+    @property
     def sums(self) -> dict[str, Tensor]:
         """The buffers of the (noisy) sum by adapter, [out, in]."""
         return {name: view[0] for name, view in self.total.views.items()}
