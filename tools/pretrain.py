@@ -171,7 +171,7 @@ two cores. It is a Llama in shape only: no weight comes from elsewhere.
 
 - **Read:** {len(read.names):,} public documents of the Human Phenotype Ontology (names and definitions), and from each
   definition the name of its term. It has read no synonym: those are the queries that notebook 03 keeps private.
-- **Source and licence of the text:** {read.licence}.
+- **Source and licence of the text:** {read.licence.rstrip(".")}.
 - **Licence of the weights:** Apache-2.0, as labkit.
 - **Made by:** `{command}`, {steps:,} steps; last loss {final:.3f} nats a token.
 """
@@ -179,7 +179,7 @@ two cores. It is a Llama in shape only: no weight comes from elsewhere.
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, default=FOLDER)

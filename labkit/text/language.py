@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,7 +93,8 @@ def load_language(files: ModelFiles, device: torch.device | str, dtype: torch.dt
             raise BadInput("model", files.name, f"a model whose tokenizer has a token that {use}; {where}")
     seq2seq = bool(AutoConfig.from_pretrained(files.folder, **kept).is_encoder_decoder)
     kind = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
-    model = kind.from_pretrained(files.folder, dtype=dtype, use_safetensors=True, **kept)
+    with _no_bar():
+        model = kind.from_pretrained(files.folder, dtype=dtype, use_safetensors=True, **kept)
     return Language(model.to(device).eval(), tokenizer, seq2seq, files)
 
 
@@ -204,6 +206,20 @@ def query_log_probs(language: Language, prompts: Tokens, queries: Tokens) -> Ten
     logits = query_logits(language, prompts, queries).float()
     at = F.cross_entropy(logits.flatten(0, 1), queries.ids.flatten(), reduction="none").view_as(queries.ids)
     return -at.masked_fill(~queries.mask, 0.0).sum(1)
+
+
+@contextmanager
+def _no_bar() -> Iterator[None]:
+    # A bar that is full within a second would stay in the notebook's output for good.
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _ids(language: Language, texts: Sequence[str]) -> list[list[int]]:

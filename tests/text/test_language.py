@@ -179,15 +179,6 @@ def test_padding_changes_no_probability(kind: str, request: pytest.FixtureReques
     )
 
 
-@torch.no_grad()
-def test_a_query_depends_on_its_document_alone(tiny: Language) -> None:
-    prompts, _ = encode_prompts(tiny, DOCUMENTS, DEFAULT_TEMPLATE, 40)
-    queries, _ = encode_queries(tiny, QUERIES, 12)
-    one = torch.tensor([1])
-    alone = query_log_probs(tiny, prompts.rows(one), queries.rows(one))
-    torch.testing.assert_close(query_log_probs(tiny, prompts, queries)[1:2], alone, atol=1e-4, rtol=0)
-
-
 def test_rows_of_tokens() -> None:
     tokens = Tokens(torch.arange(6).view(3, 2), torch.tensor([[True, False]] * 3))
     some = tokens.rows(torch.tensor([2, 0, 2])).to("cpu")
@@ -200,6 +191,15 @@ def test_the_model_is_ready_to_read(tiny: Language) -> None:
     assert not tiny.seq2seq
     assert {p.dtype for p in tiny.model.parameters()} == {torch.float32}
     assert tiny.device.type == "cpu"
+
+
+def test_reading_a_model_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    load_language(find_model("tiny"), "cpu")
+    assert capfd.readouterr() == ("", "")
+    assert logging.is_progress_bar_enabled() == shown
 
 
 @pytest.mark.parametrize("template", ["", "Search query:", "{document} {document}"])

@@ -49,11 +49,11 @@ def test_bleu_against_all_queries_of_the_same_document() -> None:
     assert bleu(synthetic, rows, real, real_rows) == pytest.approx(100)
     assert bleu(synthetic, rows[::-1], real, real_rows) < 30
     told = sacrebleu.corpus_bleu(
-        ["a red cyst of the kidney", "fits that come"],
+        ["a red cyst of the kidney", "fits that"],
         [["a cyst of the kidney", "fits that come and go"], ["kidney trouble of a kind", None]],
         lowercase=True,
     )
-    assert bleu(["a red cyst of the kidney", "Fits that come"], rows, real, real_rows) == pytest.approx(told.score)
+    assert bleu(["a red cyst of the kidney", "Fits that"], rows, real, real_rows) == pytest.approx(told.score)
 
 
 def test_bleu_leaves_out_documents_without_real_queries() -> None:

@@ -161,6 +161,19 @@ def test_it_stops_when_all_have_ended(tiny: Language, prompts: Tokens, monkeypat
     assert asked == [0, 1, 2, 3]
 
 
+def test_one_that_goes_on_is_not_cut_short(tiny: Language, prompts: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
+    end, word = tiny.tokenizer.eos_token_id, 100
+
+    def decoder(language: Language, prompts: Tokens, length: int) -> Callable[[Tensor | None, int], Tensor]:
+        rows = torch.zeros(2, len(language.tokenizer))
+        rows[0, end] = rows[1, word] = 100.0
+        return lambda token, place: rows
+
+    monkeypatch.setattr(sampling, "_decoder", decoder)
+    found = drawn(tiny, prompts, [0, 1])
+    assert found.tolist() == [[end] + [tiny.tokenizer.pad_token_id] * 11, [word] * 12]
+
+
 def test_decoded_queries_stand_on_one_line(tiny: Language) -> None:
     end = tiny.tokenizer.eos_token_id
     ids = tiny.tokenizer("  two\n lines\tof it ")["input_ids"]
