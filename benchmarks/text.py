@@ -105,11 +105,9 @@ def training(device: torch.device, shape: dict[str, object], dtype: torch.dtype,
     rates: dict[str, float] = {}
 
     def measured(name: str, work: Callable[[], object]) -> None:
-        if device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats()
         (median,) = interleaved(device, work)
         rates[name] = batch / median
-        peak = f", peak {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB" if device.type == "cuda" else ""
+        peak = f", {torch.cuda.memory_reserved() / 2**30:.1f} GiB reserved" if device.type == "cuda" else ""
         print(f"{name}: {rates[name]:,.0f} examples/s{peak}", file=sys.stderr, flush=True)
 
     adapters = Adapters(language(shape, device, dtype), rank=RANK, seed=0)

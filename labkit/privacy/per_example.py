@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from labkit.population.clipping import clip_factors
-from labkit.population.precision import matmul_precision
 from labkit.privacy.noise import fill_normal
 
 
@@ -47,17 +46,21 @@ def clipped_sum(
     norms = torch.linalg.vector_norm(torch.stack(parts), dim=0)
     limit = norms.new_full((1,), clip)
     factors, seen = clip_factors(norms[None], limit, weight.float()[None], torch.zeros_like(norms)[None])
-    lost = torch.isfinite(norms).logical_not()
-    with matmul_precision(False):
-        for name, g in gradients.items():
-            # A row that holds NaN has the factor 0, and 0 * NaN is NaN: such rows are silenced first.
-            rows = g.flatten(1).float().masked_fill(lost[:, None], 0)
-            total = (factors @ rows).view(out[name].shape)
-            if fresh:
-                out[name].copy_(total)
-            else:
-                out[name].add_(total)
+    for name, g in gradients.items():
+        if fresh:
+            out[name].zero_()
+        _add(g.flatten(1), factors[0], out[name].view(-1))
     return ClippedUnits(seen.norms[0], seen.clipped[0], seen.dropped[0])
+
+
+def _add(rows: Tensor, factors: Tensor, out: Tensor) -> None:
+    """out += factors @ rows in float32. A row that holds NaN has the factor 0, and must not be multiplied by it."""
+    if rows.device.type == "cuda":
+        from labkit.privacy.fused_sum import add_weighted_rows  # Triton comes with PyTorch's CUDA builds alone
+
+        add_weighted_rows(rows.contiguous(), factors, out)
+    else:
+        out.addmv_(rows.float().masked_fill((factors == 0)[:, None], 0).T, factors)
 
 
 @torch.no_grad()
