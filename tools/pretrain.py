@@ -2,7 +2,8 @@
 
 It reads the documents of the Human Phenotype Ontology, each a term's name and definition, and no synonym: synonyms are
 the private queries of notebook 03. It learns the documents themselves, and one public task with the shape of the
-private one: from a definition, in the template of the prompts, to the name of its term.
+private one: from a definition, in the template of the prompts, to the name of its term; and from a document to a few
+words in a row of it, which teaches a small model to speak of what it reads.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from labkit.data.corpus import load_corpus
 from labkit.data.models import ModelFiles
+from labkit.device import resolve
 from labkit.streams import stream, stream_seed
 from labkit.text import DEFAULT_TEMPLATE, Language, Tokens, encode_prompts, encode_queries
 
@@ -26,7 +28,9 @@ FOLDER = Path(__file__).parent.parent / "labkit" / "data" / "files" / "tiny-lm"
 VOCABULARY = 2048
 CONTEXT = 256
 PROMPT, QUERY = 56, 16  # tokens of a prompt and of a query: what preset quick of notebook 03 uses
+TELL = 50  # steps between two lines on the screen
 PEAK, WARM_UP = 4e-3, 0.05
+CROPS, FEWEST, MOST = 4, 1, 5  # crops of each document, and their words
 
 
 @dataclass(frozen=True)
@@ -99,20 +103,35 @@ def fresh(words: object, seed: int) -> object:
         return LlamaForCausalLM(config)
 
 
-def examples(language: Language, read: Public) -> Tokens:
-    """Every definition as a prompt with its term's name as the query, then every document without a task.
+def crops(documents: Sequence[str], seed: int) -> list[str]:
+    """Of each document a few words in a row, in small letters and without a full stop, drawn by the seed."""
+    generator, found = stream(seed, "crops"), []
+    for text in documents:
+        words = text.lower().replace(". ", " ").rstrip(".").split()
+        count = int(torch.randint(FEWEST, MOST + 1, (1,), generator=generator))
+        start = int(torch.randint(max(1, len(words) - count + 1), (1,), generator=generator))
+        found.append(" ".join(words[start : start + count]))
+    return found
+
+
+def examples(language: Language, read: Public, seed: int = 0) -> Tokens:
+    """Every definition as a prompt with its term's name as the query, then every document without a task, then every
+    document as a prompt with a crop of it as the query, CROPS times.
 
     Returns:
-        [2 n, PROMPT + QUERY], padded on the right alone: a step reads as far as its longest row.
+        [(2 + CROPS) n, PROMPT + QUERY], padded on the right alone: a step reads as far as its longest row.
     """
-    prompts, _ = encode_prompts(language, read.definitions(), DEFAULT_TEMPLATE, PROMPT)
-    names, _ = encode_queries(language, read.names, QUERY)
+    asked = [read.names, *(crops(read.documents, stream_seed(seed, "crop", number)) for number in range(CROPS))]
+    texts = [*read.definitions(), *read.documents * CROPS]
+    prompts, _ = encode_prompts(language, texts, DEFAULT_TEMPLATE, PROMPT)
+    names, _ = encode_queries(language, [query for queries in asked for query in queries], QUERY)
     ids, mask = torch.cat([prompts.ids, names.ids], 1), torch.cat([prompts.mask, names.mask], 1)
     moved = (~mask).long().argsort(dim=1, stable=True)  # tokens first, in their order
     plain, _ = encode_queries(language, read.documents, PROMPT + QUERY)
+    ids, mask, count = ids.gather(1, moved), mask.gather(1, moved), len(read.documents)
     return Tokens(
-        torch.cat([ids.gather(1, moved), plain.ids]),
-        torch.cat([mask.gather(1, moved), plain.mask]),
+        torch.cat([ids[:count], plain.ids, ids[count:]]),
+        torch.cat([mask[:count], plain.mask, mask[count:]]),
     )
 
 
@@ -135,8 +154,8 @@ def batches(read: Tokens, batch_size: int, seed: int) -> Iterator[Tensor]:
             yield alike[group]
 
 
-def train(language: Language, read: Tokens, *, steps: int, batch_size: int, seed: int) -> Iterator[tuple[int, float]]:
-    """AdamW with warm-up and a cosine; yields (step, loss)."""
+def train(language: Language, read: Tokens, *, steps: int, batch_size: int, seed: int) -> Iterator[tuple[int, Tensor]]:
+    """AdamW with warm-up and a cosine; yields (step, loss as a number on the model's device)."""
     optimizer = torch.optim.AdamW(language.model.parameters(), lr=PEAK, betas=(0.9, 0.95), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
@@ -145,12 +164,12 @@ def train(language: Language, read: Tokens, *, steps: int, batch_size: int, seed
     language.model.train()
     for step, rows in zip(range(steps), batches(read, batch_size, seed), strict=False):
         optimizer.zero_grad()
-        value = loss(language, read.rows(rows))
+        value = loss(language, read.rows(rows).to(language.device))
         value.backward()
         torch.nn.utils.clip_grad_norm_(language.model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-        yield step, float(value.detach())
+        yield step, value.detach()
     language.model.eval()
 
 
@@ -169,8 +188,9 @@ def card(read: Public, command: str, steps: int, final: float) -> str:
 A language model of 2 layers and {VOCABULARY:,} tokens that labkit's tests and preset quick of notebook 03 fine-tune on
 two cores. It is a Llama in shape only: no weight comes from elsewhere.
 
-- **Read:** {len(read.names):,} public documents of the Human Phenotype Ontology (names and definitions), and from each
-  definition the name of its term. It has read no synonym: those are the queries that notebook 03 keeps private.
+- **Read:** {len(read.names):,} public documents of the Human Phenotype Ontology (names and definitions); from each
+  definition the name of its term; from each document crops of it. It has read no synonym: those are the queries that
+  notebook 03 keeps private.
 - **Source and licence of the text:** {read.licence.rstrip(".")}.
 - **Licence of the weights:** Apache-2.0, as labkit.
 - **Made by:** `{command}`, {steps:,} steps; last loss {final:.3f} nats a token.
@@ -179,18 +199,20 @@ two cores. It is a Llama in shape only: no weight comes from elsewhere.
 
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=1200)
-    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--batch-size", type=int, default=256)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--folder", type=Path, default=FOLDER)
     wanted = parser.parse_args(arguments)
     read, began = public(), time.perf_counter()
     words = tokenizer(list(read.documents))
     language = Language(fresh(words, wanted.seed), words, False, ModelFiles("tiny", wanted.folder, "", "Apache-2.0"))
-    rows, recent = examples(language, read), 0.0
+    language.model.to(resolve(wanted.device))
+    rows, recent = examples(language, read, wanted.seed), 0.0
     for step, value in train(language, rows, steps=wanted.steps, batch_size=wanted.batch_size, seed=wanted.seed):
-        recent = value if step == 0 else 0.98 * recent + 0.02 * value
-        if step % 50 == 0:
+        if step % TELL == 0 or step == wanted.steps - 1:
+            recent = float(value)
             print(f"step {step} loss {recent:.3f} after {time.perf_counter() - began:.0f} s", flush=True)
     command = f"python -m tools.pretrain --steps {wanted.steps} --batch-size {wanted.batch_size} --seed {wanted.seed}"
     write(language, wanted.folder, card(read, command, wanted.steps, recent))

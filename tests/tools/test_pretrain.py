@@ -35,12 +35,21 @@ def made(read: pretrain.Public, steps: int, seed: int = 0) -> tuple[Language, li
     words = pretrain.tokenizer(list(read.documents), 400)
     language = Language(pretrain.fresh(words, seed), words, False, find_model("tiny"))
     rows = pretrain.examples(language, read)
-    return language, [loss for _, loss in pretrain.train(language, rows, steps=steps, batch_size=16, seed=seed)]
+    return language, [float(loss) for _, loss in pretrain.train(language, rows, steps=steps, batch_size=16, seed=seed)]
 
 
 def test_definitions_by_hand() -> None:
     read = pretrain.Public(("Pain. It hurts.", "Fit. Seizure. A fit."), ("Pain", "Fit. Seizure"), "")
     assert read.definitions() == ["It hurts.", "A fit."]
+
+
+def test_a_crop_is_some_words_in_a_row_of_its_own_document() -> None:
+    texts = ["One two three four five six seven. Eight nine."] * 50 + ["Alone."]
+    found = pretrain.crops(texts, 0)
+    assert all(" " + crop + " " in " one two three four five six seven eight nine " for crop in found[:-1])
+    assert {len(crop.split()) for crop in found[:-1]} == set(range(pretrain.FEWEST, pretrain.MOST + 1))
+    assert found[-1] == "alone"
+    assert pretrain.crops(texts, 0) == found != pretrain.crops(texts, 1)
 
 
 def test_it_reads_documents_whatever_the_queries_are(monkeypatch: pytest.MonkeyPatch, corpus: Corpus) -> None:
@@ -63,21 +72,24 @@ def test_it_reads_no_pair(corpus: Corpus) -> None:
 
 def test_an_example_is_a_definition_and_a_name(carried: Language, few: pretrain.Public) -> None:
     rows = pretrain.examples(carried, few)
-    assert rows.ids.shape == (80, pretrain.PROMPT + pretrain.QUERY)
+    assert rows.ids.shape == (40 * (2 + pretrain.CROPS), pretrain.PROMPT + pretrain.QUERY)
     short = few.definitions().index(min(few.definitions(), key=len))
     whole = carried.tokenizer.decode(rows.ids[short][rows.mask[short]])
     assert whole == f"{few.definitions()[short]}\nSearch query: {few.names[short]}<end>"
     plain = carried.tokenizer.decode(rows.ids[40 + short][rows.mask[40 + short]])
     assert plain == f" {few.documents[short]}<end>"
+    prompt, crop = carried.tokenizer.decode(rows.ids[80 + short][rows.mask[80 + short]]).split("\nSearch query: ")
+    assert prompt == few.documents[short]
+    assert crop.removesuffix("<end>") in few.documents[short].lower().replace(". ", " ")
     assert bool((rows.mask[:, :-1] >= rows.mask[:, 1:]).all())  # padding on the right alone
 
 
 def test_every_row_is_read_once_in_a_pass(carried: Language, few: pretrain.Public) -> None:
     rows = pretrain.examples(carried, few)
     stream = pretrain.batches(rows, 16, seed=0)
-    first = torch.cat([next(stream) for _ in range(5)])
-    assert first.sort().values.tolist() == list(range(80))
-    assert torch.cat([next(stream) for _ in range(5)]).tolist() != first.tolist()
+    first = torch.cat([next(stream) for _ in range(len(rows) // 16)])
+    assert first.sort().values.tolist() == list(range(len(rows)))
+    assert torch.cat([next(stream) for _ in range(len(rows) // 16)]).tolist() != first.tolist()
 
 
 def test_the_loss_against_a_sum_over_rows(few: pretrain.Public) -> None:
