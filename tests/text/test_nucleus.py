@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from torch import Tensor
-from transformers import T5Config, T5ForConditionalGeneration, TopPLogitsWarper
+from transformers import GPT2Config, GPT2LMHeadModel, T5Config, T5ForConditionalGeneration, TopPLogitsWarper
 
 from labkit.data.models import find_model
 from labkit.errors import BadInput
@@ -41,6 +41,17 @@ def t5(tiny: Language) -> Language:
             T5Config(vocab_size=len(tiny.tokenizer), decoder_start_token_id=0, **sizes)
         ).eval()
     return Language(model, tiny.tokenizer, True, tiny.files)
+
+
+@pytest.fixture(scope="module")
+def gpt2(tiny: Language) -> Language:
+    """It learns a vector for each place, and shows when a token is read at the wrong one."""
+    config = GPT2Config(
+        vocab_size=len(tiny.tokenizer), n_positions=64, n_embd=32, n_layer=2, n_head=2, initializer_range=0.5
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Language(GPT2LMHeadModel(config).eval(), tiny.tokenizer, False, tiny.files)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +116,7 @@ def test_the_first_word_comes_as_often_as_the_model_says(tiny: Language) -> None
     assert stats.chisquare(cells.numpy(), (wanted / wanted.sum() * len(found)).numpy()).pvalue > 1e-4
 
 
-@pytest.mark.parametrize("kind", ["tiny", "t5"])
+@pytest.mark.parametrize("kind", ["tiny", "t5", "gpt2"])
 def test_a_tiny_nucleus_is_greedy_generation(kind: str, request: pytest.FixtureRequest, prompts: Tokens) -> None:
     language = request.getfixturevalue(kind)
     found = drawn(language, prompts, [0, 1, 2, 3], top_p=1e-6)
