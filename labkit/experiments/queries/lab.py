@@ -28,7 +28,7 @@ Told = tuple[int, Event]  # an event with the place of its job
 HEADS = 4
 LEAD = 0  # the place of the job that bears what belongs to no single epsilon
 MICRO = {"cpu": 64, "cuda": 576}  # units whose gradients are held at once
-AT_ONCE = {"cpu": 256, "cuda": 2048}  # queries written at once
+AT_ONCE = {"cpu": 256, "cuda": 4096}  # queries written at once
 
 
 @dataclass
