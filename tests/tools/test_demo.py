@@ -13,7 +13,7 @@ def run(monkeypatch, tmp_path):
 
     class Runs:
         def __init__(self) -> None:
-            self.codes, self.ran = {"00": 0, "01": 0, "02": 0}, []
+            self.codes, self.ran = dict.fromkeys(demo.NOTEBOOKS, 0), []
 
         def __call__(self, arguments: list[str]) -> int:
             self.ran.append(arguments)
@@ -28,7 +28,9 @@ def run(monkeypatch, tmp_path):
 
 def test_both_notebooks_then_one_report_and_where_it_is(run, tmp_path, capsys):
     assert demo.main([]) == 0
-    assert [arguments[:4] for arguments in run.ran] == [["run", key, "--preset", "quick"] for key in ("00", "01", "02")]
+    assert [arguments[:4] for arguments in run.ran] == [
+        ["run", key, "--preset", "quick"] for key in ("00", "01", "02", "03")
+    ]
     page = (tmp_path / "outputs" / "report.html").read_text()
     assert "Number 00" in page
     assert "Number 01" in page
