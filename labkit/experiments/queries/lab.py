@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -43,7 +43,6 @@ class Lab:
     resources: Resources
     done: float = 0.0
     expected: float = 1.0
-    truncated: dict[str, int] = field(default_factory=dict)
 
     @property
     def point(self) -> QueriesSpec:
@@ -82,12 +81,16 @@ class Lab:
         return Adapters(self.language, rank=point.lora_rank, targets=point.lora_targets, seed=self.seed)
 
     @cached_property
-    def prompts(self) -> Tokens:
-        """Of every document, on the device."""
+    def prompted(self) -> tuple[Tokens, int]:
+        """The prompt of every document, on the device, and how many documents were cut for it."""
         point = self.point
         found, cut = encode_prompts(self.language, self.split.documents, point.template, point.prompt_tokens)
-        self.truncated["documents"] = cut
-        return found.to(self.device)
+        return found.to(self.device), cut
+
+    @property
+    def prompts(self) -> Tokens:
+        """Of every document, on the device."""
+        return self.prompted[0]
 
     def queries(self, texts: Sequence[str]) -> Tokens:
         """Queries as the model writes them, on the device."""
@@ -114,8 +117,10 @@ class Lab:
 
     def keys(self, plan: Plan, arm: str) -> dict[str, int]:
         """Draw and noise of one private training: named by all that makes another release, so that nothing else shares
-        them. Other epsilons draw other batches as well, so that an accountant may add them up."""
-        held = self.resources.data.fingerprint, self.language.files.sha256, canonical(self.point.hashed())
+        them. Other epsilons draw other batches as well, so that an accountant may add them up. An epsilon is named by
+        its plan alone: the jobs' first one would say with whom this one is run."""
+        shared = {name: value for name, value in self.point.hashed().items() if name != "epsilon"}
+        held = self.resources.data.fingerprint, self.language.files.sha256, canonical(shared)
         run = f"03/{arm}/{plan.digest()}/" + "/".join(held)
         return {
             "draw_key": plan.draw_key(self.seed, run),

@@ -93,9 +93,10 @@ def learn_privately(
     )  # fmt: skip
     begun = yield from advance(lab, place, work, trainer, seconds=seconds_of(arm))
     learned, spent = Learned(encoder, found_by(lab, encoder)), cost(plan, begun).epsilon
-    yield place, Chunk(key, learned.kept() | {"numbers": torch.tensor([spent], dtype=torch.float64)})
     for row in ledger_rows(plan, begun, f"{work} {point.split_by[0]} {lab.seed}"):
         yield place, row
+    # After its rows: what has a chunk says them no more.
+    yield place, Chunk(key, learned.kept() | {"numbers": torch.tensor([spent], dtype=torch.float64)})
     return learned, said(lab, plan, spent)
 
 

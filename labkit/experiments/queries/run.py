@@ -87,7 +87,7 @@ def synthetic(lab: Lab, place: int, epsilon: float | str) -> Generator[Told, Non
         "licence": lab.split.licence,
         "not_private_clipped": tuned.clipped,
         "not_private_dropped": tuned.dropped,
-        "truncated_documents": lab.truncated["documents"],
+        "truncated_documents": lab.prompted[1],
         "micro_batch": tuned.micro_batch,
     }
 

@@ -83,9 +83,9 @@ def fine_tune(
             [last, tuner.clipped / max(1, tuner.seen), tuner.dropped, tuner.micro_batch], dtype=torch.float64
         )
     }
-    yield place, Chunk(key, held)
     for row in ledger_rows(plan, begun, f"{work} {lab.point.split_by[0]} {lab.seed}"):
         yield place, row
+    yield place, Chunk(key, held)  # after its rows: what has a chunk says them no more
     return _tuned(plan, held, begun)
 
 
