@@ -122,7 +122,7 @@ def estimate(spec: QueriesSpec, corpus: Corpus, device: torch.device) -> Estimat
         if not is_word(epsilon):
             reads = 6 * encoder * (spec.prompt_tokens + spec.query_tokens)
             encoders += 2 * spec.direct_steps * spec.direct_batch * (1 + spec.negatives / 8) * reads
-            encoders += spec.direct_steps * spec.logit_batch**2 * reads
+            encoders += spec.logit_steps * spec.logit_batch**2 * reads
     rate = SPEED[device.type] * flops_rate(device)
     seconds = (language / HALF[device.type] + encoders) / rate
     seconds = seconds * len(spec.split_by) * spec.seeds + SECONDS_PER_PLAN * len(spec.epsilon)

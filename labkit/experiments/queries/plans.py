@@ -36,12 +36,13 @@ class Plans:
     def encoder(self, epsilon: float, arm: str) -> Plan:
         """DP-direct's or Logit-DP's."""
         point = self.point
-        batch, clip = point.direct_batch, point.clip_norm
+        batch, steps, clip = point.direct_batch, point.direct_steps, point.clip_norm
         if arm == LOGIT:
             from labkit.retrieval.logit import sensitivity
 
-            batch, clip = point.logit_batch, sensitivity(LOGIT_BOUND, LOGIT_TEMPERATURE)
-        return _plan(epsilon, self.units, batch, point.direct_steps, clip, point.delta, point.noise_source)
+            batch, steps = point.logit_batch, point.logit_steps
+            clip = sensitivity(LOGIT_BOUND, LOGIT_TEMPERATURE)
+        return _plan(epsilon, self.units, batch, steps, clip, point.delta, point.noise_source)
 
 
 def tuning_steps(point: QueriesSpec, units: int) -> int:

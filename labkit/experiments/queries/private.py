@@ -83,8 +83,9 @@ def advance(
             trainer.advance(1)
             lab.done = before + seconds * (trainer.done - start) / max(1, trainer.steps - start)
             yield place, lab.progress(f"{name}: step {trainer.done} of {trainer.steps}")
+            if trainer.done == stop:
+                yield from look(stop)  # before the checkpoint: a run that goes on from there does not look again
             yield place, Checkpoint(key, trainer.state)
-        yield from look(stop)
     lab.done = before + seconds
     return begun if fresh else [Stretch(0, 0, trainer.steps)]
 

@@ -79,7 +79,7 @@ def synthetic(lab: Lab, place: int, epsilon: float | str) -> Generator[Told, Non
         **writing.quality(lab, written),
         **learning.said(lab, plan, spent),
         "selection_loss": tuned.loss,
-        "learning_rate": point.learning_rate,
+        "learning_rate": tuning.rate_of(lab, plan),
         "executions": len({stretch.execution for stretch in tuned.begun}),
         "model": point.model,
         "model_sha256": lab.language.files.sha256,

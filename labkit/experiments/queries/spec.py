@@ -55,9 +55,17 @@ class QueriesSpec(Spec):
         unit="units",
         help="expected batch of the fine-tuning: a unit joins with this over n",
     )
-    epochs: float = control(2.5, 6.0, gt=0, le=1000, help="expected times that a unit is drawn in the fine-tuning")
+    epochs: float = control(2.5, 4.0, gt=0, le=1000, help="expected times that a unit is drawn in the fine-tuning")
     clip_norm: float = control(1.0, gt=0, le=1000, log=True, help="L2 norm that each unit's gradient is clipped to")
-    learning_rate: float = control(0.01, 0.002, gt=0, le=10, log=True, help="the fine-tuning's highest learning rate")
+    learning_rate: float = control(0.01, 0.008, gt=0, le=10, log=True, help="the fine-tuning's highest learning rate")
+    plain_rate: float = control(
+        0.01,
+        0.002,
+        gt=0,
+        le=10,
+        log=True,
+        help="the same without noise (clipped, plain), which bears less",
+    )
     queries_per_document: int = control(
         2, ge=1, le=100, help="synthetic queries for every document", low="few", high="many, and slower"
     )
@@ -67,24 +75,23 @@ class QueriesSpec(Spec):
     temperature: float = control(1.0, gt=0, le=10, help="of the sampling", low="alike", high="wild")
     encoder_width: int = control(96, 384, ge=4, le=8192, log=True, help="width of the retriever's encoder")
     encoder_layers: int = control(1, 2, ge=0, le=32, help="transformer layers of the encoder")
-    encoder_steps: int = control(80, 600, ge=1, le=1_000_000, log=True, unit="steps", help="training of each encoder")
+    encoder_steps: int = control(80, 300, ge=1, le=1_000_000, log=True, unit="steps", help="training of each encoder")
     encoder_batch: int = control(64, 512, ge=2, le=1_000_000, unit="pairs", help="batch of each encoder's training")
     encoder_rate: float = control(0.003, 0.001, gt=0, le=10, log=True, help="the encoders' highest learning rate")
     encoder_temperature: float = control(0.05, gt=0, le=100, help="cosines are divided by it in the encoders' softmax")
     direct_batch: int = control(64, 512, ge=1, le=1_000_000, unit="units", help="expected batch of DP-direct")
-    direct_steps: int = control(
-        20, 200, ge=1, le=1_000_000, log=True, unit="steps", help="steps of DP-direct and Logit-DP"
-    )
-    direct_rate: float = control(0.003, 0.001, gt=0, le=10, log=True, help="learning rate of DP-direct and Logit-DP")
+    direct_steps: int = control(20, 40, ge=1, le=1_000_000, log=True, unit="steps", help="steps of DP-direct")
+    direct_rate: float = control(0.003, 0.004, gt=0, le=10, log=True, help="learning rate of DP-direct and Logit-DP")
     negatives: int = control(
-        12, 32, ge=1, le=1_000_000, help="public documents that each of DP-direct's queries is held against"
+        12, 16, ge=1, le=1_000_000, help="public documents that each of DP-direct's queries is held against"
     )
-    logit_batch: int = control(24, 64, ge=2, le=1_000_000, unit="units", help="expected batch of Logit-DP")
+    logit_batch: int = control(24, 48, ge=2, le=1_000_000, unit="units", help="expected batch of Logit-DP")
+    logit_steps: int = control(20, 10, ge=1, le=1_000_000, log=True, unit="steps", help="steps of Logit-DP")
     canaries: int = control(
         20, ge=0, le=10_000, help="planted queries for each number of repeats, in runs of their own; 0 for none"
     )
     canary_repeats: str = control("1,10,100", help="how often canaries are planted, separated by commas")
-    alternatives: int = control(127, 1023, ge=1, le=1_000_000, help="codes that each canary is ranked among")
+    alternatives: int = control(127, 255, ge=1, le=1_000_000, help="codes that each canary is ranked among")
     noise_source: str = control("seeded", **FrontierSpec.described("noise_source"))
     evaluations: int = control(3, 8, ge=1, le=1000, help="looks at the selection split while fine-tuning")
     margin: float = control(

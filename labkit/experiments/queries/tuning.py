@@ -57,7 +57,7 @@ def fine_tune(
         return _tuned(plan, held, stretches(lab.resources.chunks, work))
     tuner = PrivateTuner(
         adapters, lab.examples(texts, documents, units), plan,
-        learning_rate=lab.point.learning_rate, micro_batch=MICRO[lab.device.type], **lab.keys(plan, name),
+        learning_rate=rate_of(lab, plan), micro_batch=MICRO[lab.device.type], **lab.keys(plan, name),
     )  # fmt: skip
     selection = lab.split.selection
     prompts = lab.prompts.rows(torch.from_numpy(selection.documents).to(lab.device))
@@ -92,3 +92,8 @@ def fine_tune(
 def _tuned(plan: Plan, held: dict[str, Tensor], begun: list[Stretch]) -> Tuned:
     loss, clipped, dropped, micro = held["numbers"].tolist()
     return Tuned(plan, loss, clipped, int(dropped), int(micro), begun or [Stretch(0, 0, plan.steps)])
+
+
+def rate_of(lab: Lab, plan: Plan) -> float:
+    """The fine-tuning's highest learning rate, with noise or without."""
+    return lab.point.learning_rate if plan.private else lab.point.plain_rate

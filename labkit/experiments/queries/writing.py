@@ -11,7 +11,7 @@ import torch
 from labkit.experiments.queries.lab import AT_ONCE, Lab, Told
 from labkit.runs.events import Artifact, Chunk, Point
 from labkit.text.quality import bleu, copies, distinct_n
-from labkit.text.sampling import decode, sample
+from labkit.text.sampling import Sampled, decode, sample
 
 SECONDS = 8.0  # of progress
 SHOWN = 6  # documents whose queries are shown, the first ones
@@ -51,7 +51,7 @@ def write(lab: Lab, place: int, arm: str) -> Generator[Told, None, Written]:
             pieces.append(piece.ids)
             lab.done = before + SECONDS * piece.done / len(rows)
             yield place, lab.progress(f"{work}: {piece.done:,} of {len(rows):,} queries written")
-            yield from _shown(lab, place, arm, piece.rows, decode(lab.language, piece.ids))
+            yield from _shown(lab, place, arm, piece)
         held = {"ids": torch.cat(pieces).int()}
         yield place, Chunk(key, held)
     texts = decode(lab.language, held["ids"].long())
@@ -59,12 +59,11 @@ def write(lab: Lab, place: int, arm: str) -> Generator[Told, None, Written]:
     return Written([texts[i] for i in kept], rows[kept], len(texts) - len(kept))
 
 
-def _shown(lab: Lab, place: int, arm: str, rows: tuple[int, ...], texts: list[str]) -> list[Told]:
-    return [
-        (place, Point("samples", {"arm": arm, "row": row, "document": lab.split.documents[row][:TEXT], "query": text}))
-        for row, text in zip(rows, texts, strict=True)
-        if row < SHOWN
-    ]
+def _shown(lab: Lab, place: int, arm: str, piece: Sampled) -> list[Told]:
+    some = [at for at, row in enumerate(piece.rows) if row < SHOWN]
+    texts = decode(lab.language, piece.ids[some])
+    said = [{"arm": arm, "row": piece.rows[at], "query": text} for at, text in zip(some, texts, strict=True)]
+    return [(place, Point("samples", one | {"document": lab.split.documents[one["row"]][:TEXT]})) for one in said]
 
 
 def quality(lab: Lab, written: Written) -> dict[str, float]:
