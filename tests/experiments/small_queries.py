@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -12,8 +13,10 @@ from labkit.experiments import get
 from labkit.experiments.queries.lab import Lab
 from labkit.experiments.queries.run import run
 from labkit.experiments.queries.spec import QueriesSpec
-from labkit.runs.events import Chunk, Event, Point, Result
+from labkit.runs import Store, Worker
+from labkit.runs.events import Checkpoint, Chunk, Event, Point, Result
 from labkit.runs.experiment import Job, Resources
+from labkit.runs.view import View
 
 EXPERIMENT = get("03")
 SMALL = {
@@ -22,6 +25,9 @@ SMALL = {
     "direct_batch": 6, "negatives": 3, "logit_batch": 4, "canaries": 1, "canary_repeats": "1,3", "alternatives": 7,
     "lora_rank": 2, "evaluations": 2, "device": "cpu",
 }  # fmt: skip
+
+STOPPED = {"epsilon": "3", "evaluations": 3}  # a Spec that is stopped and resumed, with a look after each step
+SERIES = ("curve", "samples", "spent", "ledger", "exposure")
 
 Told = list[tuple[int, Event]]
 
@@ -63,3 +69,39 @@ def chunks(events: Told) -> dict[str, dict[str, torch.Tensor]]:
 
 def points(events: Told, series: str) -> list[tuple[int, dict[str, Any]]]:
     return [(place, dict(e.values)) for place, e in events if isinstance(e, Point) and e.series == series]
+
+
+def run_until(store: Store, ends: Callable[[Event], bool], **changes: Any) -> bool:
+    """Run until an event is one at which to stop, and close the generator; whether there was one."""
+    asked = spec(**STOPPED | changes)
+    running = Worker(EXPERIMENT, asked, store, load=lambda spec, store: hpo()).run()
+    for update in running:
+        if ends(update.event):
+            running.close()
+            return True
+    return False
+
+
+def finish(store: Store, **changes: Any) -> View:
+    assert not run_until(store, lambda event: False, **changes)
+    return View(store, EXPERIMENT, spec(**STOPPED | changes), hpo().fingerprint)
+
+
+def kept(view: View) -> tuple[list, dict]:
+    return list(view.results()), {name: view.series(name) for name in SERIES}
+
+
+def step(work: str, number: int) -> Callable[[Event], bool]:
+    """After so many checkpoints of a training."""
+    seen = []
+
+    def ends(event: Event) -> bool:
+        if isinstance(event, Checkpoint) and event.key.startswith(f"training-{work} at"):
+            seen.append(event)
+        return len(seen) == number
+
+    return ends
+
+
+def chunk(key: str) -> Callable[[Event], bool]:
+    return lambda event: isinstance(event, Chunk) and event.key.startswith(key)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from small_queries import EXPERIMENT, chunks, hpo, jobs, lab, points, resources, results, spec, told
+from small_queries import EXPERIMENT, chunks, jobs, lab, points, resources, results, spec, told
 
 from labkit.data.corpus import load_corpus
 from labkit.experiments.queries import learning, tuning, writing
@@ -198,9 +198,9 @@ def test_what_is_finished_is_not_done_again_and_nothing_changes(together, monkey
 
 
 def test_rows_come_before_the_chunk_that_silences_them(together):
-    """What has a chunk is not said again: killed between a chunk and rows that follow it, a run would never say them."""
+    """What has a chunk is not said again: killed between it and rows that follow, a run would never say them."""
     own = [event for place, event in together[1] if place == 0 and not isinstance(event, Progress)]
-    for one, other in zip(own, own[1:], strict=False):
+    for one, other in pairwise(own):
         if getattr(one, "series", "") == "ledger":
             assert other.series == "ledger" if isinstance(other, Point) else other.key.endswith((" done", " learned"))
         if isinstance(one, Chunk):
@@ -252,9 +252,3 @@ def test_another_seed_is_another_run(together):
     one = results(told([job]))
     for arm in ("untrained", "real", "untuned", "synthetic"):
         assert one[0, arm]["ndcg"] != results(together[1])[2, arm]["ndcg"]
-
-
-def test_data_are_hpo_and_public():
-    assert hpo().public
-    assert spec().data == "hpo"
-    assert np.unique(lab().split.train.documents).max() < 40

@@ -79,8 +79,8 @@ def learn_privately(
     plan = lab.plans.encoder(epsilon, arm)
     if (held := restored(lab, key)) is not None:
         lab.done += seconds_of(arm)
-        numbers = lab.resources.chunks[key]["numbers"].tolist()
-        return held, said(lab, plan, *numbers)
+        spent, executions = lab.resources.chunks[key]["numbers"].tolist()
+        return held, said(lab, plan, spent) | {"executions": int(executions)}
     encoder = start.copy()
     kind = PrivateLogit if arm == LOGIT else PrivateDirect
     rest: dict[str, Any] = {} if arm == LOGIT else {"negatives": min(point.negatives, len(lab.split.documents))}
@@ -93,11 +93,12 @@ def learn_privately(
     )  # fmt: skip
     begun = yield from advance(lab, place, work, trainer, seconds=seconds_of(arm))
     learned, spent = Learned(encoder, found_by(lab, encoder)), cost(plan, begun).epsilon
+    executions = len({stretch.execution for stretch in begun})
     for row in ledger_rows(plan, begun, f"{work} {point.split_by[0]} {lab.seed}"):
         yield place, row
     # After its rows: what has a chunk says them no more.
-    yield place, Chunk(key, learned.kept() | {"numbers": torch.tensor([spent], dtype=torch.float64)})
-    return learned, said(lab, plan, spent)
+    yield place, Chunk(key, learned.kept() | {"numbers": torch.tensor([spent, executions], dtype=torch.float64)})
+    return learned, said(lab, plan, spent) | {"executions": executions}
 
 
 def seconds_of(arm: str) -> float:
