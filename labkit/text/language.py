@@ -74,7 +74,8 @@ class Tokens:
 
 
 def load_language(files: ModelFiles, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Language:
-    """Read a model and its tokenizer from their folder; nothing is downloaded and no code of the folder is run.
+    """Read a model and its tokenizer from their folder; nothing is downloaded and no code of the folder is run. On the
+    device `meta` the model has shapes and no weights, which are not read.
 
     Raises:
         BadInput: the folder has no tokenizer, or a tokenizer without a token that pads or that ends a text.
@@ -91,8 +92,11 @@ def load_language(files: ModelFiles, device: torch.device | str, dtype: torch.dt
         if getattr(tokenizer, token) is None:
             where = f"name {token} in {files.folder}/tokenizer_config.json"
             raise BadInput("model", files.name, f"a model whose tokenizer has a token that {use}; {where}")
-    seq2seq = bool(AutoConfig.from_pretrained(files.folder, **kept).is_encoder_decoder)
-    kind = AutoModelForSeq2SeqLM if seq2seq else AutoModelForCausalLM
+    config = AutoConfig.from_pretrained(files.folder, **kept)
+    kind = AutoModelForSeq2SeqLM if (seq2seq := bool(config.is_encoder_decoder)) else AutoModelForCausalLM
+    if str(device) == "meta":
+        with torch.device("meta"):
+            return Language(kind.from_config(config).eval(), tokenizer, seq2seq, files)
     with _no_bar():
         model = kind.from_pretrained(files.folder, dtype=dtype, use_safetensors=True, **kept)
     return Language(model.to(device).eval(), tokenizer, seq2seq, files)

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import torch
-from small_queries import EXPERIMENT, chunks, jobs, lab, points, resources, results, spec, told
+from small_queries import chunks, jobs, lab, points, results, told
 
-from labkit.data.corpus import load_corpus
 from labkit.experiments.queries import learning, tuning, writing
-from labkit.experiments.queries.run import run
 from labkit.experiments.queries.spec import BASELINES
 from labkit.runs.events import Artifact, Chunk, Point, Progress
 
@@ -218,32 +214,6 @@ def test_the_selection_split_decides_losses_and_the_test_split_what_is_found(tog
     assert swapped[0, "synthetic"]["selection_loss"] == said["selection_loss"]
     assert swapped[0, "synthetic"]["test_queries"] == len(held.selection) != said["test_queries"]
     assert swapped[0, "synthetic"]["recall"] != said["recall"]
-
-
-@pytest.fixture
-def own_corpus(tmp_path) -> Path:
-    """A user's own folder in BEIR's layout: twelve documents of three queries each."""
-    with (tmp_path / "corpus.jsonl").open("w") as file:
-        file.writelines(json.dumps({"_id": f"d{i}", "text": f"paper number {i} on heads"}) + "\n" for i in range(12))
-    with (tmp_path / "queries.jsonl").open("w") as file:
-        file.writelines(json.dumps({"_id": f"q{i}", "text": f"my secret {i}"}) + "\n" for i in range(36))
-    (tmp_path / "qrels").mkdir()
-    rows = "".join(f"q{i}\td{i % 12}\t1\n" for i in range(36))
-    (tmp_path / "qrels" / "train.tsv").write_text("query-id\tcorpus-id\tscore\n" + rows)
-    return tmp_path
-
-
-def test_a_users_own_corpus_by_documents(own_corpus):
-    corpus = load_corpus(str(own_corpus), key=b"key")
-    small = {"documents": 0, "batch_size": 4, "direct_batch": 4, "encoder_batch": 4, "unit": "document", "max_pairs": 2}
-    some = jobs(data=str(own_corpus), epsilon="3", split_by="document", **small)
-    EXPERIMENT.check(spec(data=str(own_corpus), split_by="document", **small), corpus)
-    rows = results(list(run(some, resources(corpus))))
-    train = rows[0, "synthetic"]
-    assert (train["unit"], train["units"]) == ("document", 8)  # 70 % of 12 documents
-    assert train["documents_fingerprint"] == corpus.fingerprint != load_corpus(str(own_corpus), key=b"k").fingerprint
-    assert not any(name.endswith("_lay") for name in train)  # nobody said who is a layperson
-    assert train["lay_queries"] == 0
 
 
 def test_another_seed_is_another_run(together):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadInput
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from labkit.data.corpus import Corpus
+    from labkit.data.models import ModelFiles
 
 HOURS = 24.0  # a Spec that is expected to take longer is refused
 SPEED = {"cpu": 0.25, "cuda": 0.15}  # of the device's matrix-product rate in float32
@@ -36,7 +38,7 @@ def check(spec: QueriesSpec, corpus: Corpus) -> None:
     from labkit.device import memory_free, resolve
     from labkit.text.language import DOCUMENT as PLACE
 
-    find_model(spec.model)
+    files = find_model(spec.model)
     spec.repeats()
     if spec.template.count(PLACE) != 1:
         raise BadInput("template", spec.template, f"a text with {PLACE} in it, once")
@@ -67,6 +69,20 @@ def check(spec: QueriesSpec, corpus: Corpus) -> None:
             "epochs", spec.epochs,
             f"what takes at most {HOURS:g} hours; it would take about {expected.seconds / 3600:,.0f} hours on {device}",
         )  # fmt: skip
+    _adapted(files, spec.lora_rank, spec.lora_targets, spec.template, spec.prompt_tokens, spec.query_tokens)
+
+
+@cache
+def _adapted(files: ModelFiles, rank: int, targets: str, template: str, prompt_tokens: int, query_tokens: int) -> None:
+    """Refuse a model that has no tokenizer as needed, cannot be adapted so, or cannot read so much: told by its shapes,
+    since to read the weights takes long. Last of all, because the libraries for it take seconds to load."""
+    from labkit.text.language import encode_prompts, encode_queries, load_language
+    from labkit.text.lora import Adapters
+
+    language = load_language(files, "meta")
+    Adapters(language, rank=rank, targets=targets, seed=0)
+    encode_prompts(language, [""], template, prompt_tokens)
+    encode_queries(language, [""], query_tokens)
 
 
 def sizes(spec: QueriesSpec, corpus: Corpus, split_by: str) -> tuple[int, int, int]:
