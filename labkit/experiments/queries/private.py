@@ -24,6 +24,7 @@ class Trainer(Protocol):
     clipped: int
     dropped: int
     seen: int
+    micro_batch: int
 
     @property
     def steps(self) -> int: ...
@@ -82,7 +83,7 @@ def advance(
         while trainer.done < stop:
             trainer.advance(1)
             lab.done = before + seconds * (trainer.done - start) / max(1, trainer.steps - start)
-            yield place, lab.progress(f"{name}: step {trainer.done} of {trainer.steps}")
+            yield place, lab.progress(f"{name}: step {trainer.done} of {trainer.steps}, {trainer.micro_batch} at once")
             if trainer.done == stop:
                 yield from look(stop)  # before the checkpoint: a run that goes on from there does not look again
             yield place, Checkpoint(key, trainer.state)

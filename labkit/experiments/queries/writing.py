@@ -61,6 +61,8 @@ def write(lab: Lab, place: int, arm: str) -> Generator[Told, None, Written]:
 
 def _shown(lab: Lab, place: int, arm: str, piece: Sampled) -> list[Told]:
     some = [at for at, row in enumerate(piece.rows) if row < SHOWN]
+    if not some:
+        return []
     texts = decode(lab.language, piece.ids[some])
     said = [{"arm": arm, "row": piece.rows[at], "query": text} for at, text in zip(some, texts, strict=True)]
     return [(place, Point("samples", one | {"document": lab.split.documents[one["row"]][:TEXT]})) for one in said]
