@@ -14,7 +14,8 @@ pytestmark = pytest.mark.browser
 
 SMALL = {
     "documents": 60, "epsilon": "3,plain", "batch_size": 20, "epochs": 2.0, "prompt_tokens": 24, "query_tokens": 10,
-    "queries_per_document": 1, "encoder_width": 16, "encoder_steps": 5, "encoder_batch": 16, "direct_steps": 2, "logit_steps": 2,
+    "queries_per_document": 1, "encoder_width": 16, "encoder_steps": 5, "encoder_batch": 16,
+    "direct_steps": 2, "logit_steps": 2,
     "direct_batch": 8, "negatives": 4, "logit_batch": 4, "canaries": 1, "canary_repeats": "1,3", "alternatives": 7,
     "lora_rank": 2, "evaluations": 4,
 }  # fmt: skip

@@ -14,7 +14,8 @@ from labkit.runs import Worker
 NOTEBOOKS = Path(__file__).parent.parent.parent / "notebooks"
 SMALL = {
     "documents": 40, "epsilon": "3", "batch_size": 12, "epochs": 0.5, "prompt_tokens": 20, "query_tokens": 8,
-    "queries_per_document": 1, "encoder_width": 8, "encoder_steps": 3, "encoder_batch": 8, "direct_steps": 1, "logit_steps": 1,
+    "queries_per_document": 1, "encoder_width": 8, "encoder_steps": 3, "encoder_batch": 8,
+    "direct_steps": 1, "logit_steps": 1,
     "direct_batch": 6, "negatives": 3, "logit_batch": 4, "canaries": 0, "lora_rank": 2, "evaluations": 2,
     "device": "cpu",
 }  # fmt: skip

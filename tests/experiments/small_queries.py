@@ -21,7 +21,8 @@ from labkit.runs.view import View
 EXPERIMENT = get("03")
 SMALL = {
     "documents": 40, "epsilon": "3,plain", "batch_size": 12, "epochs": 0.5, "prompt_tokens": 20, "query_tokens": 8,
-    "queries_per_document": 1, "encoder_width": 8, "encoder_steps": 3, "encoder_batch": 8, "direct_steps": 3, "logit_steps": 3,
+    "queries_per_document": 1, "encoder_width": 8, "encoder_steps": 3, "encoder_batch": 8,
+    "direct_steps": 3, "logit_steps": 3,
     "direct_batch": 6, "negatives": 3, "logit_batch": 4, "canaries": 1, "canary_repeats": "1,3", "alternatives": 7,
     "lora_rank": 2, "evaluations": 2, "device": "cpu",
 }  # fmt: skip
