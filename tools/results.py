@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from statistics import fmean
 
 from labkit import experiments
-from labkit.charts import png, verdict_grid, verdict_rows
+from labkit.charts import png, retrieval_rows, retrieval_verdict_rows, verdict_grid, verdict_rows
+from labkit.charts.epsilons import called
 from labkit.errors import LabError
 from labkit.runs import Store, View, store_path
 from labkit.runs.inputs import fingerprint
@@ -19,11 +21,25 @@ HEADINGS = {
     "where": "grid point", "pair": "comparison", "mean": "difference", "interval": "95 % t interval", "n": "seeds",
     "word": "verdict",
 }  # fmt: skip
+RETRIEVAL = {
+    "arm": "arm", "epsilon": "epsilon", "recall": "recall@10", "ndcg": "nDCG@10", "mrr": "MRR@10",
+    "recall_lay": "recall@10, laypeople's queries", "seeds": "seeds",
+}  # fmt: skip
 
 
-def markdown(rows: list[dict[str, str]]) -> str:
+def markdown(rows: list[dict[str, str]], headings: dict[str, str] = HEADINGS) -> str:
     """The rows as a Markdown table."""
-    return grid([list(HEADINGS.values()), *([row[name] for name in HEADINGS] for row in rows)])
+    return grid([list(headings.values()), *([row[name] for name in headings] for row in rows)])
+
+
+def exposures(view: View) -> str:
+    """Mean exposure in bits of the canaries of each number of repeats, a row for each epsilon."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for row in view.series("exposure"):
+        found.setdefault(called(row["epsilon"]), {}).setdefault(row["repeats"], []).append(row["exposure"])
+    repeats = sorted({number for own in found.values() for number in own})
+    heading = ["epsilon", *(f"planted {number} times" for number in repeats)]
+    return grid([heading, *([at, *(f"{fmean(own[number]):.2f}" for number in repeats)] for at, own in found.items())])
 
 
 def grid(rows: list[list[str]]) -> str:
@@ -34,6 +50,9 @@ def grid(rows: list[list[str]]) -> str:
 
 def tables(view: View) -> str:
     """Every table of the experiment; of the frontier one for each question, tuned and with a shared learning rate."""
+    if view.experiment.key == "03":
+        parts = [markdown(retrieval_rows(view), RETRIEVAL), markdown(retrieval_verdict_rows(view)), exposures(view)]
+        return "\n\n".join(parts)
     if view.experiment.key != "02":
         return markdown(verdict_rows(view))
     asked = [
