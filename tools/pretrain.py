@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from labkit.data.corpus import load_corpus
+from labkit.data.corpora import load_corpus
 from labkit.data.models import ModelFiles
 from labkit.device import resolve
 from labkit.streams import stream, stream_seed

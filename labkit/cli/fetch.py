@@ -38,7 +38,7 @@ def call(args: argparse.Namespace) -> int:
 
 
 def _fetch(name: str, kind: str | None, source: Path | None) -> Path:
-    from labkit.data import hub, hub_corpus, models
+    from labkit.data import fetched_models, hub, hub_corpus, models
 
     on_the_hub = name.startswith("hub:")
     if not on_the_hub and name not in models.named_models():
@@ -46,7 +46,7 @@ def _fetch(name: str, kind: str | None, source: Path | None) -> Path:
         raise BadInput("name", name, allowed)
     kind = kind or ("images" if on_the_hub else "model")
     if kind == "model":
-        return models.fetch_model(name, source)
+        return fetched_models.fetch_model(name, source)
     if not on_the_hub:
         raise BadInput("as", kind, f"model: {name} is one")
     if source is not None:

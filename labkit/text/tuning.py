@@ -10,19 +10,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.errors import BadInput, LabError
+from labkit.errors import BadInput
 from labkit.population.capture import CapturedStep
 from labkit.population.params import Flat
 from labkit.privacy import Plan
 from labkit.privacy.noise import OS
 from labkit.privacy.per_example import add_noise, clipped_sum
+from labkit.text.first_step import Snapshot, check_first_step
 from labkit.text.gradients import Examples, compiled_layers, mean_token_loss, summed_gradient, unit_gradients
 from labkit.text.lora import Adapters
 
 WARM_UP = 0.05  # of the steps: the learning rate rises
 BETAS = (0.9, 0.99)  # a second moment that a hundred steps can fill
 WARM_UP_SLOTS = 3  # before a graph is recorded
-DOUBT = 6.0  # standard errors by which the measured noise may miss the planned one: once in 5e8 runs
 
 
 class PrivateTuner:
@@ -110,13 +110,16 @@ class PrivateTuner:
             LabError: the first step's checks failed: something is wrong with the set-up, and nothing was released.
         """
         for _ in range(min(steps, self.steps - self.done)):
-            before = self._checksums() if self.done == 0 else None
+            before = Snapshot.of(self.adapters, self.weights.data) if self.done == 0 else None
             self._gather()
             self._privatise(check=before is not None)
             self._move()
             self.done += 1
             if before is not None:
-                self._check(before)
+                check_first_step(
+                    self.adapters, self.weights.data, before,
+                    plan=self.plan, measured_noise=self.measured_noise, seen=self.seen,
+                )  # fmt: skip
 
     def _gather(self) -> None:
         """The clipped sum of this step's draw; a micro-batch that does not fit is halved and the step begun anew."""
@@ -183,23 +186,6 @@ class PrivateTuner:
 
     def _publish(self) -> None:
         self.adapters.assign({name: view[0] for name, view in self.weights.views.items()})
-
-    def _checksums(self) -> tuple[Tensor, Tensor]:
-        frozen = torch.stack([weight.detach().double().abs().sum() for weight in self.adapters.frozen()])
-        return frozen, self.weights.data.clone()
-
-    def _check(self, before: tuple[Tensor, Tensor]) -> None:
-        frozen, weights = self._checksums()
-        if not torch.equal(frozen, before[0]):
-            raise LabError("first step: frozen weights moved; something else trains the model")
-        current = torch.cat([layer.weight.detach().flatten() for layer in self.adapters.layers.values()])
-        moved = not torch.equal(weights, before[1]) or not (self.seen or self.plan.private)  # an empty draw moves none
-        if not moved or not torch.equal(current, weights.to(current.dtype)):
-            raise LabError("first step: the adapters that the model reads did not move; attach them after moving it")
-        if self.plan.private:
-            sigma, count = self.plan.noise_multiplier, len(weights)
-            if abs(self.measured_noise - sigma) > sigma * (DOUBT / math.sqrt(2 * count) + 1e-3):
-                raise LabError(f"first step: noise multiplier {self.measured_noise:.4g} in use, {sigma:.4g} planned")
 
     @torch.no_grad()
     def loss(self, prompts: Mapping, queries: Mapping, batch: int) -> float:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.data.corpus import load_corpus
+from labkit.data.corpora import load_corpus
 from labkit.errors import BadInput
 
 DOCUMENTS = [

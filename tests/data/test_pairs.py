@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labkit.data.corpus import Corpus, load_corpus, make_corpus
+from labkit.data.corpora import load_corpus
+from labkit.data.corpus import Corpus, make_corpus
 from labkit.data.pairs import Pairs, capped, split_pairs
 from labkit.errors import BadInput
 from labkit.streams import stream

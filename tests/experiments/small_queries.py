@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from labkit.data.corpus import Corpus, load_corpus
+from labkit.data.corpora import load_corpus
+from labkit.data.corpus import Corpus
 from labkit.experiments import get
 from labkit.experiments.queries.lab import Lab
 from labkit.experiments.queries.run import run

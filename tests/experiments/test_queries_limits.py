@@ -10,7 +10,7 @@ import pytest
 import torch
 from small_queries import EXPERIMENT, hpo, jobs, resources, results, spec
 
-from labkit.data.corpus import load_corpus
+from labkit.data.corpora import load_corpus
 from labkit.errors import BadInput
 from labkit.experiments.queries.claims import claims
 from labkit.experiments.queries.limits import sizes

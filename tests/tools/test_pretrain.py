@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from labkit.data.corpus import Corpus, load_corpus
+from labkit.data.corpora import load_corpus
+from labkit.data.corpus import Corpus
 from labkit.data.models import ModelFiles, find_model
 from labkit.text import Language, load_language
 from tools import pretrain
