@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from labkit.errors import LabError
 from labkit.experiments.queries.lab import AT_ONCE, Lab, Told
 from labkit.runs.events import Artifact, Chunk, Point
 from labkit.text.quality import bleu, copies, distinct_n
@@ -54,8 +55,14 @@ def write(lab: Lab, place: int, arm: str) -> Generator[Told, None, Written]:
             yield from _shown(lab, place, arm, piece)
         held = {"ids": torch.cat(pieces).int()}
         yield place, Chunk(key, held)
+    else:
+        lab.done += SECONDS
     texts = decode(lab.language, held["ids"].long())
     kept = [i for i, text in enumerate(texts) if text]
+    if len(kept) < 2:
+        raise LabError(
+            f"{work}: the model wrote {len(kept)} queries with a word in them; a retriever needs two at least"
+        )
     return Written([texts[i] for i in kept], rows[kept], len(texts) - len(kept))
 
 
