@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from labkit.errors import LabError
 from labkit.experiments.queries.lab import Lab, Told, rows_of
 from labkit.experiments.queries.plans import LOGIT_TEMPERATURE
 from labkit.experiments.queries.private import advance, cost, ledger_rows
@@ -50,6 +51,8 @@ def learn(
     if (held := restored(lab, key)) is not None:
         lab.done += SECONDS
         return held
+    if len(queries) < 2:
+        raise LabError(f"{work}: {len(queries)} queries with a word in them were written, of two at least")
     encoder, before = lab.encoder(), lab.done
     steps = train(
         encoder, lab.asked(queries), lab.index, torch.from_numpy(documents), steps=point.encoder_steps,

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from labkit.errors import LabError
 from labkit.experiments.queries.lab import AT_ONCE, Lab, Told
 from labkit.runs.events import Artifact, Chunk, Point
 from labkit.text.quality import bleu, copies, distinct_n
@@ -59,10 +58,6 @@ def write(lab: Lab, place: int, arm: str) -> Generator[Told, None, Written]:
         lab.done += SECONDS
     texts = decode(lab.language, held["ids"].long())
     kept = [i for i, text in enumerate(texts) if text]
-    if len(kept) < 2:
-        raise LabError(
-            f"{work}: the model wrote {len(kept)} queries with a word in them; a retriever needs two at least"
-        )
     return Written([texts[i] for i in kept], rows[kept], len(texts) - len(kept))
 
 
