@@ -1,4 +1,4 @@
-"""DP LoRA fine-tuning of a language model against Opacus hooks and our own plain step, and the sampling of queries."""
+"""DP LoRA fine-tuning of a language model against Opacus hooks and our own plain step."""
 
 from __future__ import annotations
 
