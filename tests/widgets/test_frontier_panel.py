@@ -174,6 +174,7 @@ def test_the_panel_trains_draws_the_gauge_and_gives_its_verdict(make: Callable[.
         (epsilon, arm) for epsilon in (2.0, "clipped") for arm in ("dense", "random-nodes")
     }
     assert hand.points() == len(rows) == 2 * 2 * 2 * 3  # epsilons, seeds, arms, looks: every row once
+    until(lambda: hand.board.verdict.value, "for the verdict, which is drawn after the state", LATER)
     said = hand.board.verdict.value.splitlines()
     assert len(said) == 2
     assert said[0].startswith("epsilon 2, sparsity 0.5, space nodes: ")
