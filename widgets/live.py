@@ -190,6 +190,12 @@ class Live:
 
     def _end(self, ended: Ended) -> None:
         self._session = None
+        try:
+            self._painter.draw_words()  # first: who reads that it has finished finds the verdict there
+        finally:
+            self._show_end(ended)
+
+    def _show_end(self, ended: Ended) -> None:
         if isinstance(ended.error, BadInput):
             self._blame(ended.error)
         elif ended.how == "failed":
@@ -198,4 +204,3 @@ class Live:
             self.board.show_state("replaced", "The cell was run again; its new panel shows the training.")
         else:
             self._painter.look_again()
-        self._painter.draw_words()
