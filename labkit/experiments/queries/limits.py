@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from labkit.data.models import ModelFiles
 
 HOURS = 24.0  # a Spec that is expected to take longer is refused
-SPEED = {"cpu": 0.7, "cuda": 0.15}  # of the device's matrix-product rate in float32
+SPEED = {"cpu": 0.25, "cuda": 0.15}  # of the device's matrix-product rate in float32
 HALF = {"cpu": 1.0, "cuda": 6.0}  # times that rate in bfloat16, which the language model uses on CUDA
 SECONDS_PER_PLAN = 2.0
 
