@@ -12,8 +12,8 @@ from torch import Tensor
 from labkit.errors import BadInput
 from labkit.population.precision import matmul_precision
 from labkit.privacy import Plan
-from labkit.privacy.noise import OS
 from labkit.privacy.per_example import add_noise
+from labkit.privacy.resume import restored, saved
 from labkit.retrieval.encoder import Encoder, Tokens, lengths_of
 from labkit.retrieval.train import check_rates, rate_at
 
@@ -160,20 +160,9 @@ class PrivateEncoder(ABC):
         return self.d_ids[rows, :end], self.d_mask[rows, :end]
 
     def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs, on the CPU. Draws and noise follow from their keys and the number of steps done.
-
-        Keys are written where they derive from a seed anyway; never where they came from the operating system: their
-        holder could subtract the noise.
-        """
-        moments = self.optimizer.state.get(self.weights, {})  # none before the first step
-        held = {"weights": self.weights} | {
-            name: moments[name] for name in ("exp_avg", "exp_avg_sq", "step") if moments
-        }
-        state = {name: tensor.detach().to("cpu", copy=True) for name, tensor in held.items()}
-        state |= {"plan": self._digest(), "counts": torch.tensor([self.done, self.seen, self.clipped, self.dropped])}
-        if self.plan.noise_source != OS:
-            state["keys"] = _bytes(self._keys())
-        return state
+        """What a resumed run needs, on the CPU (`labkit.privacy.resume.saved`)."""
+        counts = self.done, self.seen, self.clipped, self.dropped
+        return saved(self.weights, self.optimizer, self.plan, (self.draw_key, self.noise_key), counts)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from `state()`.
@@ -181,24 +170,6 @@ class PrivateEncoder(ABC):
         Raises:
             BadInput: the state is one of another plan or of other keys.
         """
-        if not torch.equal(state["plan"], self._digest()):
-            raise BadInput("plan", "another one than the checkpoint's", "the plan that the run began with")
-        if "keys" in state and bytes(state["keys"].numpy()) != self._keys():
-            raise BadInput("noise_key", "another one than the checkpoint's", "the keys that the run began with")
-        self.weights.copy_(state["weights"])
-        self.done, self.seen, self.clipped, self.dropped = state["counts"].tolist()
-        if "step" in state:
-            held = {name: state[name].clone() for name in ("exp_avg", "exp_avg_sq", "step")}
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": {0: held}, "param_groups": groups})
+        counts = restored(state, self.weights, self.optimizer, self.plan, (self.draw_key, self.noise_key))
+        self.done, self.seen, self.clipped, self.dropped = counts
         self._publish()
-
-    def _digest(self) -> Tensor:
-        return _bytes(bytes.fromhex(self.plan.digest()))
-
-    def _keys(self) -> bytes:
-        return self.draw_key.to_bytes(16, "big") + self.noise_key.to_bytes(8, "big")
-
-
-def _bytes(data: bytes) -> Tensor:
-    return torch.from_numpy(np.frombuffer(data, np.uint8).copy())

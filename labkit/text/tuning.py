@@ -6,7 +6,6 @@ import contextlib
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,10 +13,11 @@ from labkit.errors import BadInput
 from labkit.population.capture import CapturedStep
 from labkit.population.params import Flat
 from labkit.privacy import Plan
-from labkit.privacy.noise import OS
 from labkit.privacy.per_example import add_noise, clipped_sum
+from labkit.privacy.resume import restored, saved
 from labkit.text.first_step import Snapshot, check_first_step
 from labkit.text.gradients import Examples, compiled_layers, mean_token_loss, summed_gradient, unit_gradients
+from labkit.text.language import Tokens
 from labkit.text.lora import Adapters
 
 WARM_UP = 0.05  # of the steps: the learning rate rises
@@ -188,7 +188,7 @@ class PrivateTuner:
         self.adapters.assign({name: view[0] for name, view in self.weights.views.items()})
 
     @torch.no_grad()
-    def loss(self, prompts: Mapping, queries: Mapping, batch: int) -> float:
+    def loss(self, prompts: Tokens, queries: Tokens, batch: int) -> float:
         """Mean over queries of `mean_token_loss`; on the selection split, which is not protected."""
         parts = [
             mean_token_loss(self.adapters, prompts.rows(rows), queries.rows(rows)).double().cpu()
@@ -197,20 +197,9 @@ class PrivateTuner:
         return float(torch.cat(parts).mean())
 
     def state(self) -> dict[str, Tensor]:
-        """What a resumed run needs, on the CPU. Draws and noise follow from their keys and the number of steps done.
-
-        Keys are written where they derive from a seed anyway; never where they came from the operating system: their
-        holder could subtract the noise.
-        """
-        moments = self.optimizer.state.get(self.weights.data, {})  # none before the first step
-        state = {"weights": self.weights.data.detach().to("cpu", copy=True), "plan": self._digest()}
-        state |= {
-            name: moments[name].detach().to("cpu", copy=True) for name in ("exp_avg", "exp_avg_sq", "step") if moments
-        }
-        state["counts"] = torch.tensor([self.done, self.seen, self.clipped, self.dropped])
-        if self.plan.noise_source != OS:
-            state["keys"] = torch.from_numpy(np.frombuffer(self._keys(), np.uint8).copy())
-        return state
+        """What a resumed run needs, on the CPU (`labkit.privacy.resume.saved`)."""
+        counts = self.done, self.seen, self.clipped, self.dropped
+        return saved(self.weights.data, self.optimizer, self.plan, (self.draw_key, self.noise_key), counts)
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Go on from `state()`.
@@ -218,21 +207,7 @@ class PrivateTuner:
         Raises:
             BadInput: the state is one of another plan or of other keys.
         """
-        if not torch.equal(state["plan"], self._digest()):
-            raise BadInput("plan", "another one than the checkpoint's", "the plan that the run began with")
-        if "keys" in state and bytes(state["keys"].numpy()) != self._keys():
-            raise BadInput("noise_key", "another one than the checkpoint's", "the keys that the run began with")
-        self.weights.data.copy_(state["weights"])
-        self.done, self.seen, self.clipped, self.dropped = state["counts"].tolist()
-        if "step" in state:
-            held = {"exp_avg": self.weights.data.clone(), "exp_avg_sq": self.weights.data.clone()}
-            for name, tensor in held.items():
-                tensor.copy_(state[name])
-            self.optimizer.state[self.weights.data] = held | {"step": state["step"].clone()}
+        keys = self.draw_key, self.noise_key
+        counts = restored(state, self.weights.data, self.optimizer, self.plan, keys)
+        self.done, self.seen, self.clipped, self.dropped = counts
         self._publish()
-
-    def _keys(self) -> bytes:
-        return self.draw_key.to_bytes(16, "little") + self.noise_key.to_bytes(8, "little")
-
-    def _digest(self) -> Tensor:
-        return torch.from_numpy(np.frombuffer(bytes.fromhex(self.plan.digest()), np.uint8).copy())
