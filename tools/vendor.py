@@ -50,7 +50,7 @@ def flights(source: bytes) -> bytes:
 def movies(source: bytes) -> bytes:
     """The sentences with their mean valence, one a line; without the raters' numbers and the running number."""
     inside = _member(source, "additional_resources/hutto_ICWSM_2014.tar.gz")
-    text = _member(inside, "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt").decode("latin-1")
+    text = _member(inside, "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt").decode("utf-8")
     lines = []
     for line in text.split("\n"):
         if line.strip():

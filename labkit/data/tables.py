@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from labkit.data import flights
+from labkit.data import flights, movies, power_law
 from labkit.data.table import Table
 from labkit.errors import BadInput
 
-NAMED = {"flights": flights.load, "flights-60k": flights.load_small}  # need neither a path nor a download
+NAMED = {  # need neither a path nor a download
+    "flights": flights.load,
+    "flights-60k": flights.load_small,
+    "movies": movies.load,
+    "power-law": power_law.load,
+}
 
 
 def load_table(name: str, key: bytes = b"") -> Table:
     """The table that the `data` parameter names.
 
     Args:
-        name: one of `NAMED`.
+        name: one of `NAMED`, or power-law:SETTINGS (`power_law.load`).
         key: the store's key, for the fingerprint of data that are not public.
 
     Raises:
@@ -22,4 +27,6 @@ def load_table(name: str, key: bytes = b"") -> Table:
     """
     if name in NAMED:
         return NAMED[name]()
+    if name.startswith("power-law:"):
+        return power_law.load(name)
     raise BadInput("data", name, ", ".join(NAMED))
