@@ -1,4 +1,4 @@
-"""What a private training on one flat buffer, moved by Adam, writes down to go on from; and what it must not write."""
+"""What a private training writes down to go on from; and what it must not write."""
 
 from __future__ import annotations
 
@@ -31,10 +31,15 @@ def saved(
     moments = optimizer.state.get(weights, {})  # none before the first step
     held = {"weights": weights} | {name: moments[name] for name in MOMENTS if moments}
     state = {name: tensor.detach().to("cpu", copy=True) for name, tensor in held.items()}
-    state |= {"plan": _digest(plan), "counts": torch.tensor(counts)}
+    return state | stamp(plan, keys, counts)
+
+
+def stamp(plan: Plan, keys: tuple[int, int], counts: Sequence[int]) -> dict[str, Tensor]:
+    """Which training a state is of, whatever it moved with: arguments as for `saved`."""
+    made = {"plan": _digest(plan), "counts": torch.tensor(counts)}
     if plan.noise_source != OS:
-        state["keys"] = _bytes(_packed(keys))
-    return state
+        made["keys"] = _bytes(_packed(keys))
+    return made
 
 
 def restored(
@@ -45,14 +50,24 @@ def restored(
     Raises:
         BadInput: the state is one of another plan or of other keys.
     """
-    if not torch.equal(state["plan"], _digest(plan)):
-        raise BadInput("plan", "another one than the checkpoint's", "the plan that the run began with")
-    if "keys" in state and bytes(state["keys"].numpy()) != _packed(keys):
-        raise BadInput("noise_key", "another one than the checkpoint's", "the keys that the run began with")
+    counts = checked(state, plan, keys)
     weights.copy_(state["weights"])
     if "step" in state:
         held = {name: state[name].clone() for name in MOMENTS}
         optimizer.load_state_dict({"state": {0: held}, "param_groups": optimizer.state_dict()["param_groups"]})
+    return counts
+
+
+def checked(state: Mapping[str, Tensor], plan: Plan, keys: tuple[int, int]) -> list[int]:
+    """The counts of a state stamped by `stamp`.
+
+    Raises:
+        BadInput: the state is one of another plan or of other keys.
+    """
+    if not torch.equal(state["plan"], _digest(plan)):
+        raise BadInput("plan", "another one than the checkpoint's", "the plan that the run began with")
+    if "keys" in state and bytes(state["keys"].numpy()) != _packed(keys):
+        raise BadInput("noise_key", "another one than the checkpoint's", "the keys that the run began with")
     return state["counts"].tolist()
 
 
