@@ -46,6 +46,20 @@ def counts(ids: np.ndarray, sizes: Sequence[int]) -> np.ndarray:
     return np.bincount(ids[first], minlength=sum(sizes)).astype(np.int64, copy=False)
 
 
+def clipped_counts(ids: np.ndarray, sizes: Sequence[int], distinct: int) -> np.ndarray:
+    """The same with each unit's part clipped to the L2 norm sqrt(distinct), float64 [D].
+
+    Args:
+        distinct: rows for which a unit counts in full, public; one that touches m > distinct rows adds
+            sqrt(distinct / m) to each.
+    """
+    if distinct < 1:
+        raise BadInput("distinct", distinct, "at least 1")
+    first = _first(ids)
+    weight = np.minimum(1.0, np.sqrt(distinct / np.maximum(first.sum(1), 1)))
+    return np.bincount(ids[first], np.broadcast_to(weight[:, None], ids.shape)[first], minlength=sum(sizes))
+
+
 def top_rows(scores: np.ndarray, sizes: Sequence[int], k: int) -> np.ndarray:
     """The k rows with the largest scores of each column, all rows of a column of at most k: sorted joint rows, int64.
 
@@ -72,24 +86,18 @@ def histogram(
 ) -> Charged:
     """The k most frequent rows of each column by a Gaussian histogram of all columns together: one Gaussian event.
 
-    A unit adds at most 1 to at most `distinct` counts, so that the joint histogram's L2 sensitivity is sqrt(distinct),
-    and its noise has the standard deviation noise_multiplier sqrt(distinct). It costs the same for every k.
+    One unit moves the counts by at most sqrt(distinct) in L2 norm (`clipped_counts`), and their noise has the standard
+    deviation noise_multiplier sqrt(distinct). It costs the same for every k.
 
     Args:
         key: of the noise, from `labkit.privacy.noise.noise_key`, for this purpose alone.
-        distinct: the most rows that one unit counts for, public; a unit that touches m > distinct of them adds
-            sqrt(distinct / m) to each. None for all places of `ids`.
+        distinct: as for `clipped_counts`; None for all places of `ids`, with which nothing is clipped.
     """
     _check_k(sizes, k)
     if not 0 < noise_multiplier < math.inf:
         raise BadInput("noise_multiplier", noise_multiplier, "a finite number above 0")
     distinct = ids.shape[1] if distinct is None else distinct
-    if distinct < 1:
-        raise BadInput("distinct", distinct, "at least 1")
-    first = _first(ids)
-    weight = np.minimum(1.0, np.sqrt(distinct / np.maximum(first.sum(1), 1)))
-    weights = np.broadcast_to(weight[:, None], ids.shape)[first]
-    scores = np.bincount(ids[first], weights, minlength=sum(sizes))
+    scores = clipped_counts(ids, sizes, distinct)
     scores += noise_multiplier * math.sqrt(distinct) * _random(key).standard_normal(len(scores))
     return Charged(top_rows(scores, sizes, k), (GaussianDpEvent(noise_multiplier),))
 
