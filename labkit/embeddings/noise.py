@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -29,8 +31,9 @@ class StepNoise:
 
     def normal(self, purpose: str, step: int, *shape: int) -> Tensor:
         """Standard normal float32 numbers on the CPU."""
-        numbers = torch.empty(1, int(np.prod(shape)))
-        fill_normal(numbers, [self.keys[purpose]], step, [True])
+        numbers = torch.empty(1, math.prod(shape))
+        if numbers.numel():
+            fill_normal(numbers, [self.keys[purpose]], step, [True])
         return numbers.view(shape)
 
     def generator(self, purpose: str, step: int) -> np.random.Generator:
