@@ -48,6 +48,13 @@ ARMS = {
     "untuned": Arm("#E69F00", "queries of the untuned model", (10, 3)),
     "real": Arm("#333333", "real queries, not private", (8, 2, 2, 2)),
     "untrained": Arm("#7A6A00", "untrained encoder", (2, 2)),
+    "dpsgd": Arm("#333333", "DP-SGD, dense", (8, 2, 2, 2)),
+    "fest": Arm("#0072B2", "DP-FEST", (6, 3)),
+    "adafest": Arm("#D55E00", "DP-AdaFEST", (1, 0)),
+    "adafest_plus": Arm("#CC79A7", "DP-AdaFEST+", (4, 2)),
+    "lazydp": Arm("#7A6A00", "LazyDP", (2, 2)),
+    "clipped": Arm("#E69F00", "clipped, no noise", (10, 3)),
+    "plain": Arm("#009E73", "plain, not private", (3, 3)),
 }
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.ConcatChart, alt.VConcatChart, alt.HConcatChart)
