@@ -8,7 +8,7 @@ from typing import Any
 
 from labkit.experiments.queries import learning, planted, tuning, writing
 from labkit.experiments.queries.lab import LEAD, Lab, Told
-from labkit.experiments.queries.private import cost
+from labkit.experiments.executions import cost
 from labkit.experiments.queries.spec import DIRECT, LOGIT, REAL, SYNTHETIC, UNTRAINED, UNTUNED, WARM, is_word
 from labkit.retrieval.encoder import Encoder
 from labkit.runs.events import Result

@@ -9,22 +9,29 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from labkit.experiments.queries.lab import Lab, Told
 from labkit.privacy import Plan, Spent
 from labkit.privacy.ledger import Entry, this_run
 from labkit.privacy.noise import OS
-from labkit.runs.events import Checkpoint, Chunk, Point
+from labkit.runs.events import Checkpoint, Chunk, Event, Point, Progress
+from labkit.runs.experiment import Resources
+
+Told = tuple[int, Event]  # an event with the place of its job
+
+
+class Bench(Protocol):
+    """Where a training stands: what it was given, and the work done so far, in seconds of some machine."""
+
+    resources: Resources
+    done: float
+
+    def progress(self, what: str) -> Progress: ...
 
 
 class Trainer(Protocol):
-    """What the fine-tuning and the private encoders have in common."""
+    """What all private trainings of one model have in common."""
 
     plan: Plan
     done: int
-    clipped: int
-    dropped: int
-    seen: int
-    micro_batch: int
 
     @property
     def steps(self) -> int: ...
@@ -43,12 +50,14 @@ class Stretch:
 
 
 def advance(
-    lab: Lab,
+    lab: Bench,
     place: int,
     name: str,
     trainer: Trainer,
     *,
     seconds: float,
+    stride: int = 1,
+    kept: bool = True,
     looks: Iterable[int] = (),
     look: Callable[[int], Iterable[Told]] = lambda step: (),
 ) -> Generator[Told, None, list[Stretch]]:
@@ -61,13 +70,15 @@ def advance(
     Args:
         name: of the training, as `Lab.key` makes it.
         seconds: that it takes, for progress.
+        stride: steps after which progress is told and a checkpoint offered.
+        kept: whether there are checkpoints; without, a run that was stopped begins this training again.
         looks: steps after which `look(step)` says something.
 
     Returns:
         every stretch that was ever begun; of a seeded run the whole, once.
     """
     key, resources = f"training-{name}", lab.resources
-    if key in resources.checkpoints:
+    if kept and key in resources.checkpoints:
         trainer.load(resources.checkpoints[key])
     fresh = trainer.plan.private and trainer.plan.noise_source == OS
     begun = stretches(resources.chunks, name)
@@ -81,12 +92,13 @@ def advance(
             begun.append(stretch)
             yield place, Chunk(_key(name, stretch), {"stretch": torch.tensor([execution, trainer.done, stop])})
         while trainer.done < stop:
-            trainer.advance(1)
+            trainer.advance(min(stride, stop - trainer.done))
             lab.done = before + seconds * (trainer.done - start) / max(1, trainer.steps - start)
-            yield place, lab.progress(f"{name}: step {trainer.done} of {trainer.steps}, {trainer.micro_batch} at once")
+            yield place, lab.progress(f"{name}: step {trainer.done} of {trainer.steps}")
             if trainer.done == stop:
                 yield from look(stop)  # before the checkpoint: a run that goes on from there does not look again
-            yield place, Checkpoint(key, trainer.state)
+            if kept:
+                yield place, Checkpoint(key, trainer.state)
     lab.done = before + seconds
     return begun if fresh else [Stretch(0, 0, trainer.steps)]
 
