@@ -4,6 +4,16 @@ from labkit.charts.accuracy import accuracy_by_sparsity
 from labkit.charts.candidates import best_of_k, loss_against_accuracy
 from labkit.charts.curves import steps_to_threshold, training_curves
 from labkit.charts.differences import difference_by_sparsity
+from labkit.charts.embeddings_fractions import fractions
+from labkit.charts.embeddings_leaks import leaks
+from labkit.charts.embeddings_noninferior import noninferior, noninferior_rows
+from labkit.charts.embeddings_norms import map_norms
+from labkit.charts.embeddings_reduction import reduction
+from labkit.charts.embeddings_stream import stream
+from labkit.charts.embeddings_survivors import survivors
+from labkit.charts.embeddings_table import auc_rows, auc_table
+from labkit.charts.embeddings_verdicts import embeddings_verdict_rows, embeddings_verdicts
+from labkit.charts.embeddings_vocabulary import vocabulary
 from labkit.charts.frontier_audit import audit
 from labkit.charts.frontier_choosing import choosing
 from labkit.charts.frontier_classes import per_class
@@ -28,20 +38,29 @@ from labkit.charts.table import verdict_rows, verdict_table
 __all__ = [
     "Still",
     "accuracy_by_sparsity",
+    "auc_rows",
+    "auc_table",
     "audit",
     "best_of_k",
     "by_sparsity_at_epsilon",
     "choosing",
     "curvature",
     "difference_by_sparsity",
+    "embeddings_verdict_rows",
+    "embeddings_verdicts",
     "exposure",
+    "fractions",
     "frontier",
     "frontier_verdict_rows",
     "frontier_verdicts",
     "interpolation",
     "landscapes",
+    "leaks",
     "ledger",
     "loss_against_accuracy",
+    "map_norms",
+    "noninferior",
+    "noninferior_rows",
     "path",
     "per_class",
     "png",
@@ -49,6 +68,7 @@ __all__ = [
     "private_landscapes",
     "profiles",
     "quality",
+    "reduction",
     "retrieval",
     "retrieval_lay",
     "retrieval_rows",
@@ -58,6 +78,8 @@ __all__ = [
     "samples",
     "steps_to_threshold",
     "still",
+    "stream",
+    "survivors",
     "total_noise",
     "totals",
     "training_curves",
@@ -66,4 +88,5 @@ __all__ = [
     "verdict_grid",
     "verdict_rows",
     "verdict_table",
+    "vocabulary",
 ]

@@ -93,12 +93,17 @@ def usual(rows: Sequence[Row]) -> list[Row]:
 
     Each configuration and seed is there once.
     """
+    return once(usual_place(rows))
+
+
+def usual_place(rows: Sequence[Row]) -> list[Row]:
+    """Those of the largest vocabulary, and of the shuffled year if there is one; rows of a series as well."""
     if not rows:
         return []
     order = orders(rows)[0]
     rows = [row for row in rows if row["order"] == order]
     most = vocabularies(rows)[-1]
-    return once(row for row in rows if row["vocabulary"] == most)
+    return [row for row in rows if row["vocabulary"] == most]
 
 
 def usual_words(view: View, shown: Sequence[Row]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from labkit.charts.embeddings_picks import looks, losses, picks, planned
-from labkit.charts.embeddings_rows import BASELINE, METHODS, Configuration, Place, epsilons, usual, usual_words, where
+from labkit.charts.embeddings_rows import BASELINE, Configuration, Place, epsilons, usual, usual_words, where
 from labkit.charts.epsilons import in_words
 from labkit.charts.frontier_rows import cell, family_words, verdict_colour
 from labkit.charts.rows import NOTHING, padded, values
@@ -115,7 +115,7 @@ def _cell(c: Comparison) -> dict[str, Any]:
     configuration: Configuration = c.fields["configuration"]
     entry = {name: held for name, held in cell(c).items() if name not in ("place", "configuration")}
     name = f"{arm(c.one).words}: {configuration.words}"
-    return entry | {"line": name, "rank": METHODS.index(c.one)}
+    return entry | {"line": name.removesuffix(": ")}
 
 
 def _panel(cells: Sequence[dict[str, Any]], scale: alt.Scale, margin: float) -> alt.LayerChart:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from labkit.charts import queries_coverage
+from labkit.charts import embeddings_coverage, queries_coverage
 from labkit.charts.epsilons import called, is_number, ordered
 from labkit.charts.rows import NOTHING, values
 from labkit.charts.theme import FAINT, INK, SOFT, WIDTH, themed, titled, waiting
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from labkit.runs.view import View
 
 LEDGER = "The ledger: what was spent"
-RELEASED = {"dense": "dense network", "synthetic": "tuned language model"}
+RELEASED = {"dense": "dense network", "synthetic": "tuned language model", "dpsgd": "model with its embedding tables"}
 LINE = 62  # letters of a reason in one line
 
 
 def ledger_rows(view: View) -> list[dict[str, Any]]:
-    """For each epsilon of what is released, the dense network or the tuned language model: (a) its run alone, and (b)
-    charged for choosing its learning rate.
+    """For each epsilon of what is released, one of `RELEASED`: (a) its run alone, and (b) charged for choosing its
+    learning rate.
 
     (b) counts every network that its tuning trained; those of one tuning seed share their draws and are one event.
     """
@@ -101,7 +101,7 @@ def ledger(view: View) -> alt.VConcatChart | alt.Chart:
     if not rows:
         return waiting(LEDGER, NOTHING)
     first = rows[0]
-    said = queries_coverage if first["arm"] == "synthetic" else coverage
+    said = {"synthetic": queries_coverage, "dpsgd": embeddings_coverage}.get(first["arm"], coverage)
     table = [("epsilon asked for", "(a) this run", "(b) charged for choosing", "networks tried for (b)")]
     table += [(called(r["epsilon"]), f"{r['alone']:.3f}", _number(r["charged"]), f"{r['tried']:,}") for r in rows]
     whole = [("(c) all runs with tuning", "not counted yet")]
