@@ -18,7 +18,7 @@ LEAKS = "What a row that changes tells about one example"
 NOT_PRIVATE = "#B00020"
 EANA, THRESHOLDED = "eana", ("adafest", "adafest_plus")
 MECHANISMS = ("dpsgd", "lazydp", "fest", *THRESHOLDED, EANA)
-LEFT, RIGHT = 240, 210  # px for the names and the words
+LEFT, RIGHT = 230, 270  # px for the names and the words
 
 
 def leaks(view: View) -> alt.LayerChart | alt.Chart:
@@ -40,6 +40,7 @@ def leaks(view: View) -> alt.LayerChart | alt.Chart:
         "probability that a step changes a row that one example alone touches: hollow without it, filled with it",
         f"a step at {in_words(epsilon)} of the whole training; nothing is sampled here, they are the mechanisms' laws",
         "EANA: noise on the touched rows alone, NOT PRIVATE at any amount of noise, and never offered",
+        width=78,
     )
     return themed(_drawn(rows).properties(title=text))
 
@@ -50,6 +51,7 @@ def _row(row: Row) -> dict[str, Any]:
     endless = name == EANA or seen is None
     said = "epsilon infinite: NOT PRIVATE" if endless else f"epsilon {seen:.2g}"
     said += "" if endless or step is None else f" of the step's {step:.3g}"
+    said = f"{row['changed_untouched']:.2g}, {row['changed_touched']:.2g}: {said}"
     words = "EANA (not private)" if name == EANA else arm(name).words
     return {
         "line": words + (f": threshold {own[0]:g}, f {own[1]:g}" if name in THRESHOLDED else ""),
@@ -71,7 +73,8 @@ def _drawn(rows: Sequence[dict[str, Any]]) -> alt.LayerChart:
     width = WIDTH - LEFT - RIGHT + 60
 
     def x(field: str) -> alt.X:
-        scale, axis = alt.Scale(domain=[-0.04, 1.04], nice=False), alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format="~g")
+        scale = alt.Scale(domain=[-0.04, 1.04], nice=False)
+        axis = alt.Axis(values=[0, 0.25, 0.5, 0.75, 1], format=".2~f")
         return alt.X(f"{field}:Q", title="probability that the row changes", scale=scale, axis=axis)
 
     told = ["line:N", alt.Tooltip("untouched:Q", format=".3g"), alt.Tooltip("touched:Q", format=".3g"), "said:N"]

@@ -54,7 +54,7 @@ def reduction(view: View) -> alt.VConcatChart | alt.Chart:
         "LazyDP writes few rows in a step because its noise comes late, not because there is less of it"
         if "lazydp" in arms
         else "",
-        f"{lost} configurations are not drawn: no pair yet, or no row survived" if lost else "",
+        f"not drawn: {lost} without a pair yet or without any surviving row" if lost else "",
         sampling_words(rows),
     )
     return themed(alt.vconcat(*panels, spacing=14).properties(title=text))

@@ -73,7 +73,7 @@ def auc_table(view: View) -> alt.LayerChart | alt.Chart:
         _intervals(groups),
         "survivors: rows that a step noises and moves; bytes: what it writes for the tables"
         + (f", of {size_words(dense[-1])} in all" if dense else ""),
-        f"{left_out} configurations are left out that another of their method beats in selection AUC and in reduction"
+        f"left out: {left_out} that another of their method beats in selection AUC and in reduction"
         if left_out
         else "",
         sampling_words(rows),

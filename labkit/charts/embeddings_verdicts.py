@@ -107,6 +107,7 @@ def embeddings_verdicts(view: View) -> alt.VConcatChart | alt.Chart:
         if min(counts) < FEWEST
         else "",
         f"grey zone: the margin of {margin:g}, fixed before the run",
+        width=78,
     )
     return themed(alt.vconcat(*panels, spacing=16).properties(title=text))
 
