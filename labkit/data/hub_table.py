@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -46,7 +47,8 @@ def load(name: str) -> Table:
     if not path.is_file():
         raise BadInput("data", name, f"a table fetched before; `labkit fetch {name} --as table` downloads this one")
     try:
-        with np.load(path, allow_pickle=False) as read:
+        # numpy leaves a broken file open that it opened itself.
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as read:
             columns, ids, labels = tuple(read["columns"].tolist()), read["ids"], read["labels"]
         table = make_table(
             name.removeprefix("hub:"),
@@ -58,7 +60,7 @@ def load(name: str) -> Table:
             public=True,
             vocabulary="",
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
         raise BadInput("data", name, f"a whole copy; delete {path.name} and fetch it again") from error
     check_ids(table)
     return table
