@@ -32,7 +32,9 @@ def fractions(view: View) -> alt.ConcatChart | alt.Chart:
     line for each threshold, a column for each epsilon. Below each fraction, in brackets: what the inverted convention
     would have spent."""
     paired = with_gain(private(usual(view.results())))
-    rows = [row for row in paired if row["arm"] == "adafest" and row["map_norm"] == "l2"]
+    own = [row for row in paired if row["arm"] == "adafest"]
+    norms = {row["map_norm"] for row in own}
+    rows = [row for row in own if row["map_norm"] == "l2" or "l2" not in norms]
     found = sorted({row["selection_fraction"] for row in rows})
     if not rows:
         return waiting(FRACTIONS, NOTHING)

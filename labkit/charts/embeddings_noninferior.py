@@ -14,9 +14,9 @@ from labkit.charts.embeddings_rows import (
     Configuration,
     Place,
     factor,
-    orders,
     sampling_words,
-    vocabularies,
+    usual,
+    usual_words,
     where,
 )
 from labkit.charts.frontier_rows import VERDICTS
@@ -58,9 +58,9 @@ class Asserted:
 
 
 def asserted(view: View) -> list[Asserted]:
-    """Every method, place and margin as one family, corrected by Holm; nothing is judged before all planned seeds are
-    finished."""
-    rows = view.results()
+    """Every method, epsilon and margin as one family, corrected by Holm; nothing is judged before all planned seeds
+    are finished. Other vocabularies and orders, which are run at few settings, are left to their own charts."""
+    rows = usual(view.results())
     lost, gained, table = losses(rows), means(rows, "reduction"), picks(rows)
     members: dict[tuple[Place, str, float], tuple[Configuration | None, Losses]] = {
         (place, method, margin): (picked, lost.get((place, picked), {}) if picked else {})
@@ -76,7 +76,7 @@ def asserted(view: View) -> list[Asserted]:
         reduction = gained.get((key[0], picked)) if picked else None
         made.append(Asserted(*key, picked, reduction, found, _why(found, picked, len(held), len(seeds))))
     place = {method: i for i, method in enumerate(METHODS)}
-    return sorted(made, key=lambda m: (m.place.order != "year", m.place.vocabulary, m.place.epsilon, place[m.method]))
+    return sorted(made, key=lambda m: (m.place.epsilon, place[m.method]))
 
 
 def _why(found: NonInferiority, picked: Configuration | None, pairs: int, seeds: int) -> str:
@@ -97,7 +97,7 @@ def noninferior_rows(view: View) -> list[dict[str, str]]:
     Fields: where, method, margin, configuration, reduction, loss (mean and upper bound), n, word (the verdict, or why
     there is none), text (the verdict with its numbers).
     """
-    rows = view.results()
+    rows = usual(view.results())
     return [_row(m, rows) for m in asserted(view)]
 
 
@@ -124,7 +124,7 @@ def noninferior(view: View) -> alt.LayerChart | alt.Chart:
     family = asserted(view)
     if not family:
         return waiting(TITLE, NOTHING)
-    rows = view.results()
+    rows = usual(view.results())
     lines: list[Sequence[Cell | str]] = [HEADING]
     before: tuple[str, str] = ("", "")
     for m in family:
@@ -143,13 +143,12 @@ def noninferior(view: View) -> alt.LayerChart | alt.Chart:
 def _words(view: View, family: Sequence[Asserted], rows: Sequence[Row]) -> list[str]:
     seeds = len(planned(view))
     level = 100 * max(m.found.level for m in family)
-    several = len(vocabularies(rows)) > 1 or len(orders(rows)) > 1
     return [
+        usual_words(view, rows),
         f"{seeds} seed{'s' * (seeds != 1)}; loss: DP-SGD's test AUC minus this one's, paired by seed; at most: upper "
         f"{level:.4g} % one-sided t bound",
-        f"verdicts corrected by Holm over all {len(family)} rows"
-        + (", over all places together" if several else "")
-        + f"; margins {' and '.join(f'{margin:g}' for margin in MARGINS)}, fixed before the run",
+        f"verdicts corrected by Holm over all {len(family)} rows; margins "
+        f"{' and '.join(f'{margin:g}' for margin in MARGINS)}, fixed before the run",
         "none: no configuration's loss of selection AUC is surely below the margin; not shown: its loss of test AUC is "
         "not, once corrected",
         "LazyDP is not asked: what it releases is DP-SGD's model in distribution, and as dense",

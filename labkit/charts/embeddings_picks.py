@@ -41,6 +41,19 @@ def means(rows: Iterable[Row], value: str) -> dict[tuple[Place, Configuration], 
     return {key: float(np.mean(held)) for key, held in found.items() if held and np.isfinite(held).all()}
 
 
+def comparable(rows: Sequence[Row], field: str) -> list[Row]:
+    """The rows whose configuration was run at every value that their epsilon has of a field.
+
+    Few settings are run at other vocabularies and orders: a pick among many here and few there would favour the many.
+    """
+    values: dict[Any, set[Any]] = {}
+    held: dict[tuple[Any, Configuration], set[Any]] = {}
+    for row in rows:
+        values.setdefault(row["epsilon"], set()).add(row[field])
+        held.setdefault((row["epsilon"], Configuration.of(row)), set()).add(row[field])
+    return [row for row in rows if held[row["epsilon"], Configuration.of(row)] == values[row["epsilon"]]]
+
+
 @dataclass(frozen=True)
 class Picks:
     """What selection data pick among a method's configurations at a place.

@@ -51,7 +51,7 @@ def reduction(view: View) -> alt.VConcatChart | alt.Chart:
         usual_words(view, rows),
         _seeds(low, high),
         "ringed: picked on selection data, the largest reduction within a loss of 0.005 or 0.01" if high > 1 else "",
-        "LazyDP writes few rows in a step because its noise comes late, not because there is less of it"
+        "LazyDP is DP-SGD in distribution: its noise is only late, which saves time and no noise"
         if "lazydp" in arms
         else "",
         f"not drawn: {lost} without a pair yet or without any surviving row" if lost else "",

@@ -89,21 +89,24 @@ def orders(rows: Iterable[Row]) -> list[str]:
 
 
 def usual(rows: Sequence[Row]) -> list[Row]:
-    """The rows of the largest vocabulary, and of the shuffled year if there is one: they stand for all where one must.
-
-    Each configuration and seed is there once.
-    """
+    """The rows of the `usual_place`, each configuration and seed once."""
     return once(usual_place(rows))
 
 
 def usual_place(rows: Sequence[Row]) -> list[Row]:
-    """Those of the largest vocabulary, and of the shuffled year if there is one; rows of a series as well."""
-    if not rows:
+    """The rows of the vocabulary and order that stand for all where one must; of results or of a series.
+
+    That is where most settings were run: other vocabularies and orders are run at few. Of several with as many, the
+    largest vocabulary and the shuffled year.
+    """
+    settings: dict[tuple[int, str], set[Any]] = {}
+    for row in rows:
+        held = settings.setdefault((row["vocabulary"], row["order"]), set())
+        held.add((row["method"], *(row[name] for name in UNUSED)))
+    if not settings:
         return []
-    order = orders(rows)[0]
-    rows = [row for row in rows if row["order"] == order]
-    most = vocabularies(rows)[-1]
-    return [row for row in rows if row["vocabulary"] == most]
+    best = max(settings, key=lambda key: (len(settings[key]), key[1] == "year", key[0] or math.inf))
+    return [row for row in rows if (row["vocabulary"], row["order"]) == best]
 
 
 def usual_words(view: View, shown: Sequence[Row]) -> str:

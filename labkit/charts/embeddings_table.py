@@ -120,7 +120,7 @@ def _row(own: Sequence[Row], rows: Sequence[Row]) -> dict[str, str]:
         "method": first["arm"],
         "settings": Configuration.of(first).words,
         "auc": _auc(own),
-        "reduction": (factor(reduction) if np.isfinite(reduction) else "no survivor") if sparse else "",
+        "reduction": (factor(reduction) if survivors and np.isfinite(reduction) else "no survivor") if sparse else "",
         "survivors": f"{survivors:,.0f}" if np.isfinite(survivors) else "",
         "bytes": size_words(written) if np.isfinite(written) else "",
         "seeds": str(len(own)),

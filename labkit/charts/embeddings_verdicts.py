@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from labkit.charts.embeddings_picks import looks, losses, picks, planned
-from labkit.charts.embeddings_rows import BASELINE, Configuration, Place, epsilons, usual, usual_words, where
+from labkit.charts.embeddings_rows import BASELINE, Configuration, epsilons, usual, usual_words, where
 from labkit.charts.epsilons import in_words
 from labkit.charts.frontier_rows import cell, family_words, verdict_colour
 from labkit.charts.rows import NOTHING, padded, values
@@ -29,10 +29,10 @@ LEFT = 250  # px for the names
 def judged(view: View) -> list[Comparison]:
     """Each picked configuration minus DP-SGD in test AUC, paired by seed, as one family.
 
-    Picked are, of each method at each place, the one of the highest mean selection AUC, and those of the largest
+    Picked are, of each method at each epsilon, the one of the highest mean selection AUC, and those of the largest
     reduction within the margins. Nothing is judged before all planned seeds are finished.
     """
-    rows = view.results()
+    rows = usual(view.results())
     lost, seeds, margin, shared = losses(rows), planned(view), view.spec.margin, looks(view)
     chosen = dict.fromkeys(
         (place, c)
@@ -58,12 +58,12 @@ def _early(values: Sequence[float], margin: float, shared: int, seeds: int) -> V
 
 def _order(c: Comparison) -> tuple[Any, ...]:
     place, configuration = c.fields["place"], c.fields["configuration"]
-    return place.order != "year", place.vocabulary, place.epsilon, configuration.order
+    return place.epsilon, configuration.order
 
 
 def embeddings_verdict_rows(view: View) -> list[dict[str, str]]:
     """The verdicts as text, one for each picked configuration; also what the README prints."""
-    rows = view.results()
+    rows = usual(view.results())
     return [
         {
             "where": where(c.fields["place"], rows),
@@ -84,8 +84,7 @@ def embeddings_verdicts(view: View) -> alt.VConcatChart | alt.Chart:
     for each epsilon."""
     shown = usual(view.results())
     everything = judged(view)
-    places = {Place.of(row) for row in shown}
-    here = [c for c in everything if c.fields["place"] in places and c.verdict.mean is not None]
+    here = [c for c in everything if c.verdict.mean is not None]
     if not here:
         return waiting(VERDICTS, NOTHING)
     margin = view.spec.margin

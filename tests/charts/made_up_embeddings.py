@@ -108,7 +108,7 @@ def _law(method: str, own: dict[str, Any], count: int, way: str) -> tuple[float,
     if method == "dpsgd":
         return 0.0, count
     if method == "lazydp":
-        return 0.0, TOUCHED
+        return 0.0, count  # all of them are noised, later
     kept = min(1.0, own["k"] / 400) * count if own["k"] else count
     lost = 0.006 * (1 - kept / count) * (2 if way == "months" else 1)
     if method == "fest":

@@ -18,7 +18,7 @@ from labkit.charts import embeddings_coverage
 from labkit.charts.embeddings_fractions import inverted
 from labkit.charts.embeddings_noninferior import asserted
 from labkit.charts.embeddings_panels import log_ticks, with_gain
-from labkit.charts.embeddings_picks import losses, picks
+from labkit.charts.embeddings_picks import comparable, losses, picks
 from labkit.charts.embeddings_rows import Configuration, Place, factor, once, usual
 from labkit.charts.embeddings_stream import leads
 from labkit.charts.embeddings_table import size_words, unbeaten
@@ -92,6 +92,8 @@ def test_the_usual_rows_are_of_the_whole_vocabulary_and_the_shuffled_year() -> N
     assert [(row["vocabulary"]) for row in usual([row for row in rows if row["vocabulary"]])] == [1000]
     assert [row["order"] for row in usual(rows[:1])] == ["months"]
     assert usual([]) == []
+    many = [result(1.0, 0, "fest", 0.7, vocabulary=10, k=k, order="months") for k in (1, 2)]
+    assert {(row["vocabulary"], row["order"]) for row in usual(rows + many)} == {(10, "months")}
 
 
 def test_losses_are_paired_by_seed_at_the_same_place_by_hand() -> None:
@@ -322,6 +324,18 @@ def test_a_stream_is_compared_with_the_shuffled_year() -> None:
     assert held["fest", "months"] == pytest.approx(0.72 - 0.011)
     assert len(held) == 6
     assert "one order in this run" in text(charts.stream(made_up(seeds=1)))
+
+
+def test_only_configurations_run_everywhere_are_compared() -> None:
+    """The best of the year was not run in the stream: the other stands for both."""
+    rows = ada(1.0, 1000, [0.001] * 2) + ada(3.0, 100, [0.003] * 2)
+    rows += [row | {"order": "months"} for row in ada(3.0, 100, [0.004] * 2)]
+    assert {row["threshold"] for row in comparable(rows, "order") if row["arm"] == "adafest"} == {3.0}
+    assert {row["arm"] for row in comparable(rows, "order")} == {"dpsgd", "adafest"}
+    held = {
+        (row["arm"], row["order"]): row["mean"] for row in drawn(charts.stream(MadeUp(rows, seeds=2))) if "n" in row
+    }
+    assert held["adafest", "year"] == pytest.approx(0.71 - 0.003)
 
 
 def test_a_vocabulary_takes_the_best_of_each_method_there() -> None:
