@@ -36,7 +36,7 @@ def load(name: str = "power-law") -> Table:
         except ValueError:
             raise BadInput("data", name, f"{ALLOWED}; not {setting!r}") from None
     for whole in ("rows", "examples", "seed"):
-        if given[whole] != int(given[whole]):
+        if not given[whole].is_integer():
             raise BadInput("data", name, f"a whole number of {whole}; not {given[whole]}")
     return power_law(int(given["rows"]), given["exponent"], int(given["examples"]), int(given["seed"]), source=name)
 
