@@ -46,11 +46,12 @@ def fractions(view: View) -> alt.ConcatChart | alt.Chart:
         "line:N", title="threshold (standard deviations of the selection noise)",
         scale=alt.Scale(domain=thresholds, scheme=SCHEME), legend=lines_legend(),
     )  # fmt: skip
-    chart = panels(named, (GAIN, SURVIVORS), _x(found), "selection_fraction", "line", colour)
+    chart, cut = panels(named, (GAIN, SURVIVORS), _x(found), "selection_fraction", "line", colour)
     text = titled(
         FRACTIONS,
         usual_words(view, rows),
         band_words(rows, ("epsilon", "selection_fraction", "threshold")),
+        cut,
         "selection fraction f: the share of 1/sigma\u00b2 that the contribution map's noise uses up; noise sigma "
         "C1 / sqrt(f) on the map, sigma C2 / sqrt(1 - f) on the gradient",
         "in brackets: the share that the same number buys where noises are sigma sqrt(1 + r\u00b2) and sigma sqrt(1 + "

@@ -37,11 +37,12 @@ def map_norms(view: View) -> alt.ConcatChart | alt.Chart:
     found = sorted({row["threshold"] for row in named})
     axis = alt.Axis(values=found, format="~g", grid=False)
     x = alt.X("threshold:Q", title="threshold", scale=alt.Scale(nice=False, padding=10), axis=axis)
-    chart = panels(named, (GAIN, SMALLER), x, "threshold", "line", colour, dash)
+    chart, cut = panels(named, (GAIN, SMALLER), x, "threshold", "line", colour, dash)
     text = titled(
         MAPS,
         usual_words(view, rows),
         f"selection fraction {fraction:g}; {band_words(named, ('epsilon', 'threshold', 'line'))}",
+        cut,
         "an example that touches m rows adds 1 / sqrt(m) to each under L2 and 1 / m under L1, for the same noise: its "
         "signal is sqrt(m) times weaker under L1, so that fewer touched rows pass the same threshold",
         "threshold: in standard deviations of the selection noise",

@@ -41,10 +41,28 @@ SURVIVORS = Measure("survivors", "rows noised a step", "~s", log=True)
 SMALLER = Measure("reduction", "gradient smaller by", "~s", log=True)
 
 
+def bounded(entries: Sequence[Row], also: Sequence[float] = ()) -> tuple[alt.Scale, str]:
+    """A linear scale that the means fill, and what to say where it cuts an interval.
+
+    With two seeds a t interval is thirteen standard errors wide on either side: it would leave nothing of the means.
+
+    Args:
+        entries: with `mean`, and `low` and `high` where there is an interval.
+        also: what must be inside as well.
+    """
+    held = [*(entry["mean"] for entry in entries), *also]
+    ends = held + [entry[end] for entry in entries for end in ("low", "high") if end in entry]
+    low, high = min(held, default=0.0), max(held, default=1.0)
+    room = high - low
+    inside = [max(min(ends, default=0.0), low - room), min(max(ends, default=1.0), high + room)]
+    cut = any(not inside[0] <= end <= inside[1] for end in ends)
+    return fitting(inside), "bars that end at the edge of a plot are longer than it" if cut else ""
+
+
 def panels(
     rows: Sequence[Row], measures: Sequence[Measure], x: alt.X, field: str, line: str, colour: alt.Color,
     dash: alt.StrokeDash | None = None, height: int = 150,
-) -> alt.ConcatChart:  # fmt: skip
+) -> tuple[alt.ConcatChart, str]:  # fmt: skip
     """Lines of the mean over seeds with 95 % t intervals, at no more than three epsilons.
 
     Args:
@@ -54,14 +72,18 @@ def panels(
         line: the field that tells lines apart.
         colour, dash: the channels of `line`.
         height: of each panel in px.
+
+    Returns:
+        the panels, and what to say of intervals that they cut.
     """
     shown = few((row["epsilon"] for row in rows), 3)
     width = (WIDTH - 20 - 52 * (len(shown) - 1)) // len(shown) if len(shown) > 1 else WIDTH
-    drawn = []
+    drawn, said = [], ""
     for measure in measures:
         finite = [row for row in rows if math.isfinite(row.get(measure.value, math.inf)) and row["epsilon"] in shown]
         table = [_positive(entry, measure) for entry in summarise(finite, ("epsilon", field, line), measure.value)]
-        scale = _scale([entry[end] for entry in table for end in MEASURED if end in entry], measure)
+        scale, cut = (_log_scale(table), "") if measure.log else bounded(table)
+        said = said or cut
         for epsilon in shown:
             here = sorted((entry for entry in table if entry["epsilon"] == epsilon), key=lambda entry: entry[field])
             along = x.copy()
@@ -71,7 +93,7 @@ def panels(
             panel = _panel(here, measure, along, scale, line, colour, dash, left=epsilon == shown[0])
             panel = panel.properties(width=width, height=height)
             drawn.append(panel.properties(title=panel_title(in_words(epsilon))) if first else panel)
-    return alt.concat(*drawn, columns=len(shown), spacing=14)
+    return alt.concat(*drawn, columns=len(shown), spacing=14), said
 
 
 def _positive(entry: Row, measure: Measure) -> Row:
@@ -79,9 +101,8 @@ def _positive(entry: Row, measure: Measure) -> Row:
     return {name: held for name, held in entry.items() if not (below and name in ("low", "high"))}
 
 
-def _scale(numbers: Sequence[float], measure: Measure) -> alt.Scale:
-    if not measure.log:
-        return fitting(numbers)
+def _log_scale(entries: Sequence[Row]) -> alt.Scale:
+    numbers = [entry[end] for entry in entries for end in MEASURED if end in entry]
     held = [number for number in numbers if number > 0] or [1.0, 10.0]
     return alt.Scale(type="log", domain=[0.8 * min(held), 1.25 * max(held)], nice=False)
 
@@ -100,7 +121,7 @@ def _panel(
     kept = [dict(entry) for entry in table if not measure.log or entry["mean"] > 0]
     base = alt.Chart(values(kept)).encode(x=x, color=colour)
     styled = {} if dash is None else {"strokeDash": dash}
-    bar = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.6, opacity=0.55)
+    bar = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.6, opacity=0.55, clip=True)
     told = [f"{line}:N", alt.Tooltip("mean:Q", format=".5~g"), "low:Q", "high:Q", alt.Tooltip("n:Q", title="seeds")]
     return alt.layer(
         bar.encode(y=y("low"), y2="high:Q"),

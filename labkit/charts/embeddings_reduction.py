@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 import numpy as np
 
-from labkit.charts.by_sparsity import fitting
+from labkit.charts.embeddings_panels import bounded
 from labkit.charts.embeddings_picks import MARGINS, losses, means, picks, seed_counts
 from labkit.charts.embeddings_rows import BASELINE, METHODS, epsilons, factor, sampling_words, usual, usual_words
 from labkit.charts.epsilons import in_words
@@ -34,8 +34,7 @@ def reduction(view: View) -> alt.VConcatChart | alt.Chart:
     marks = _marks(rows)
     if not marks:
         return waiting(REDUCTION, NOTHING)
-    numbers = [mark[end] for mark in marks for end in ("mean", "low", "high") if end in mark]
-    scale = fitting([*numbers, -0.2 * MARGINS[0], 1.25 * MARGINS[-1]])
+    scale, cut = bounded(marks, (-0.2 * MARGINS[0], 1.25 * MARGINS[-1]))
     x = _x([mark["reduction"] for mark in marks])
     arms = in_order([BASELINE, *(mark["arm"] for mark in marks)])
     shown = [epsilon for epsilon in epsilons(rows) if any(mark["epsilon"] == epsilon for mark in marks)]
@@ -49,7 +48,7 @@ def reduction(view: View) -> alt.VConcatChart | alt.Chart:
     text = titled(
         REDUCTION,
         usual_words(view, rows),
-        _seeds(low, high),
+        _seeds(low, high) + (f"; {cut}" if cut else ""),
         "ringed: picked on selection data, the largest reduction within a loss of 0.005 or 0.01" if high > 1 else "",
         "LazyDP is DP-SGD in distribution: its noise is only late, which saves time and no noise"
         if "lazydp" in arms
@@ -118,7 +117,7 @@ def _panel(marks: Sequence[Row], x: alt.X, scale: alt.Scale, arms: Sequence[str]
             y=y("at"), x=alt.value(WIDTH), text="said:N"
         ),
         zero.mark_rule(color=INK, opacity=0.4).encode(y=y("mean")),
-        base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.6, opacity=0.6).encode(
+        base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.6, opacity=0.6, clip=True).encode(
             y=y("low"), y2="high:Q"
         ),
         base.transform_filter("datum.picked").mark_point(size=190, strokeWidth=1.6, opacity=1).encode(y=y("mean")),

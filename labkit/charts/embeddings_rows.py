@@ -117,7 +117,7 @@ def usual_words(view: View, shown: Sequence[Row]) -> str:
     every = view.results()
     others = [name for name, several in (("vocabularies", vocabularies(every)), ("orders", orders(every)))
               if len(several) > 1]  # fmt: skip
-    return said + (f" (other {' and '.join(others)} have a chart of their own)" if others else "")
+    return said + (f" (other {' and '.join(others)}: own charts)" if others else "")
 
 
 def rows_words(rows: Sequence[Row]) -> str:

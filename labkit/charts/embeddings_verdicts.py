@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
+from labkit.charts.embeddings_panels import bounded
 from labkit.charts.embeddings_picks import looks, losses, picks, planned
 from labkit.charts.embeddings_rows import BASELINE, Configuration, epsilons, usual, usual_words, where
 from labkit.charts.epsilons import in_words
 from labkit.charts.frontier_rows import cell, family_words, verdict_colour
-from labkit.charts.rows import NOTHING, padded, values
+from labkit.charts.rows import NOTHING, values
 from labkit.charts.theme import INK, SOFT, WIDTH, arm, panel_title, themed, titled, waiting
 from labkit.stats import Verdict, judge_family, verdict
 from labkit.stats.verdict import FEWEST, UNDECIDED
@@ -89,8 +90,7 @@ def embeddings_verdicts(view: View) -> alt.VConcatChart | alt.Chart:
         return waiting(VERDICTS, NOTHING)
     margin = view.spec.margin
     cells = [_cell(c) for c in here]
-    ends = [entry[end] for entry in cells for end in ("mean", "low", "high") if end in entry]
-    scale = alt.Scale(domain=padded([*ends, -1.5 * margin, 1.5 * margin]), nice=False)
+    scale, cut = bounded(cells, (-1.5 * margin, 1.5 * margin))
     held = [e for e in epsilons(shown) if any(c.fields["epsilon"] == e for c in here)]
     panels = [
         _panel([cell for cell, c in zip(cells, here, strict=True) if c.fields["epsilon"] == epsilon], scale, margin)
@@ -106,6 +106,7 @@ def embeddings_verdicts(view: View) -> alt.VConcatChart | alt.Chart:
         if min(counts) < FEWEST
         else "",
         f"grey zone: the margin of {margin:g}, fixed before the run",
+        cut,
         width=78,
     )
     return themed(alt.vconcat(*panels, spacing=16).properties(title=text))
@@ -133,7 +134,7 @@ def _panel(cells: Sequence[dict[str, Any]], scale: alt.Scale, margin: float) -> 
     layers = [
         band.encode(x=x("from"), x2="to:Q"),
         zero.encode(x=x("zero")),
-        base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, opacity=0.85)
+        base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, opacity=0.85, clip=True)
         .encode(x=x("low"), x2="high:Q"),
         base.mark_point(filled=True, size=75, opacity=1).encode(x=x("mean"), tooltip=told),
         base.mark_text(align="left", dx=8, fontSize=11).encode(x=alt.value(width), text="word:N"),

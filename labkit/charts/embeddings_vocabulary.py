@@ -37,11 +37,12 @@ def vocabulary(view: View) -> alt.ConcatChart | alt.Chart:
     ]
     arms = in_order(row["arm"] for row in named)
     x = alt.X("rows:Q", title="rows of all tables (log scale)", scale=alt.Scale(type="log", nice=False, padding=12),
-              axis=alt.Axis(values=sorted({row["rows"] for row in named}), format="~s", grid=False))  # fmt: skip
-    chart = panels(named, (AUC, SMALLER), x, "rows", "arm", arm_colour(arms), arm_dash(arms))
+              axis=alt.Axis(values=sorted({row["rows"] for row in named}), format=",d", grid=False))  # fmt: skip
+    chart, cut = panels(named, (AUC, SMALLER), x, "rows", "arm", arm_colour(arms), arm_dash(arms))
     text = titled(
         VOCABULARY,
         f"{ORDERS.get(order, order)}; {band_words(named, ('epsilon', 'rows', 'arm'))}",
+        cut,
         "of each method the configuration of the highest mean selection AUC there, among those run at every vocabulary",
         "a smaller vocabulary is the larger one hashed by a public function, whatever the data hold",
     )
