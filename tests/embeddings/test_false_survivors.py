@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,6 +35,9 @@ def test_by_hand():
 
     # From place -1: rows 0, 3, 4, and 13, which is beyond the tenth.
     assert false_survivors(10, 0.5, Gaps()).tolist() == [0, 3, 4]
+    # The same gaps two at a time.
+    parts = iter([[1, 3], [1, 9], [1, 1]])
+    assert false_survivors(10, 0.5, SimpleNamespace(geometric=lambda *_: np.array(next(parts)))).tolist() == [0, 3, 4]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 7, 100_000])
