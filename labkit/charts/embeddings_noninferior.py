@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import altair as alt
@@ -73,8 +73,10 @@ def asserted(view: View) -> list[Asserted]:
     made = []
     for key, (picked, held) in members.items():
         found = judged[key] if whole[key] else noninferiority(list(held.values()), key[2], looks=shared)
-        reduction = gained.get((key[0], picked)) if picked else None
-        made.append(Asserted(*key, picked, reduction, found, _why(found, picked, len(held), len(seeds))))
+        why = _why(found, picked, len(held), len(seeds))
+        if not whole[key]:
+            found = replace(found, word=UNDECIDED, p_value=None, text=why)
+        made.append(Asserted(*key, picked, gained.get((key[0], picked)) if picked else None, found, why))
     place = {method: i for i, method in enumerate(METHODS)}
     return sorted(made, key=lambda m: (m.place.epsilon, place[m.method]))
 
@@ -114,7 +116,7 @@ def _row(m: Asserted, rows: Sequence[Row]) -> dict[str, str]:
         "loss": loss,
         "n": str(found.n),
         "word": m.why,
-        "text": found.text if m.configuration else m.why,
+        "text": found.text,
     }
 
 

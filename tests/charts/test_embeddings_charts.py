@@ -187,7 +187,9 @@ def test_too_few_seeds_are_said() -> None:
     assert {row["word"] for row in charts.noninferior_rows(three)} == {"undecided: fewer than 5 seeds"}
     running = MadeUp(ada(3.0, 100, LOSS), seeds=7)
     assert {row["word"] for row in charts.noninferior_rows(running)} == {"undecided: 5 of 7 seeds are finished"}
-    assert asserted(running)[0].found.mean == pytest.approx(np.mean(LOSS))
+    early = asserted(running)[0].found
+    assert (early.word, early.text) == ("undecided", "undecided: 5 of 7 seeds are finished")
+    assert early.mean == pytest.approx(np.mean(LOSS))
     looked = MadeUp(ada(3.0, 100, [*LOSS, 0.001]), seeds=6, planned={5, 6})
     assert "seeds were added after a look" in charts.noninferior_rows(looked)[0]["word"]
     lost = MadeUp(ada(3.0, 100, [0.05, 0.06, 0.05, 0.07, 0.05]))
