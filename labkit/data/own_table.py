@@ -1,6 +1,6 @@
 """Tables from a user's own file: strings as ids, and why their vocabulary may be public.
 
-A vocabulary that is collected from private data tells who and what is in them. So a column's vocabulary is either
+A vocabulary that is built from private data itself tells who and what is in them. So a column's vocabulary is either
 declared in a file beside the data, or its strings become wide public hashes that `hashing.hashed` has to fold.
 """
 
@@ -15,25 +15,11 @@ import numpy as np
 
 from labkit.data.checks import MINIMUM
 from labkit.data.hashing import WIDE, wide_hash
-from labkit.data.table import Table, make_table, private_vocabulary
+from labkit.data.table import Table, make_table
 from labkit.errors import BadInput
 
 OWN = "your own file: you know what may be done with it"
 Declared = dict[str, "int | list[str]"]
-
-
-def require_vocabulary(table: Table) -> None:
-    """Refuse to train on a vocabulary that nobody declared and nobody hashed.
-
-    Raises:
-        BadInput: with the two ways out.
-    """
-    if private_vocabulary(table):
-        allowed = (
-            f"1 or more buckets to hash into, or a file .vocabulary.json beside the data of {table.name}: a vocabulary"
-            " built from private data itself tells who is in them"
-        )
-        raise BadInput("vocabulary", 0, allowed)
 
 
 def declaration(path: Path) -> Path:

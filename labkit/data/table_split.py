@@ -80,9 +80,9 @@ def split_table(table: Table, split_seed: int, by: str = "example", stream: bool
     if table.texts and not table.sizes:
         raise ValueError(f"the sentences of {table.name} have to be cut into words before the split")
     if by not in BY:
-        raise BadInput("split_by", by, " or ".join(BY))
+        raise BadInput("unit", by, " or ".join(BY))
     if by == "person" and table.persons is None:
-        raise BadInput("split_by", by, f"example: {table.name} does not say whose its examples are")
+        raise BadInput("unit", by, f"example: {table.name} does not say whose its examples are")
     if rows_of(table) >= 2**62:
         raise BadInput("vocabulary", 0, "a number of buckets to hash into: these ids are hashes of 60 bits")
     if stream:

@@ -104,8 +104,8 @@ def test_selection_along_the_stream_is_spread_over_the_months():
 @pytest.mark.parametrize(
     ("table", "arguments", "line"),
     [
-        (numbered(20), {"by": "month"}, "split_by = 'month'.*example or person"),
-        (numbered(20), {"by": "person"}, "split_by = 'person'.*does not say whose"),
+        (numbered(20), {"by": "month"}, "unit = 'month'.*example or person"),
+        (numbered(20), {"by": "person"}, "unit = 'person'.*does not say whose"),
         (numbered(20), {"stream": True}, "order = 'months'.*does not say when"),
         (numbered(20, months=np.ones(20)), {"stream": True}, "order = 'months'.*one period"),
         (
