@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -130,8 +130,3 @@ def drawn_rows(mechanism, found: UnitGradients, times: int, table: Tensor) -> tu
     table.copy_(start)
     changes = np.stack(moved)
     return (changes != 0).any(2), changes
-
-
-def each(make: Callable[[int], float], times: int) -> np.ndarray:
-    """make(0), make(1), ... as an array."""
-    return np.array([make(seed) for seed in range(times)])
