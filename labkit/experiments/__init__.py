@@ -17,6 +17,7 @@ MODULES = {
     "01": "labkit.experiments.random_search",
     "02": "labkit.experiments.frontier",
     "03": "labkit.experiments.queries",
+    "04": "labkit.experiments.embeddings",
 }
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from labkit.data import Split
     from labkit.data.corpus import Corpus
+    from labkit.data.table import Table
     from labkit.runs.view import View
 
 
@@ -24,13 +25,13 @@ class Resources:
 
     Args:
         device: where to compute.
-        data: the split data set, or the corpus, on the CPU.
+        data: the split data set, or the corpus or table, on the CPU.
         chunks: tensors of the chunks finished earlier, by key; those of all jobs where several are run together.
         checkpoints: tensors of the unfinished chunk, by key; empty for a fresh start.
     """
 
     device: device
-    data: Split | Corpus
+    data: Split | Corpus | Table
     chunks: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
     checkpoints: Mapping[str, Mapping[str, Tensor]] = field(default_factory=dict)
 

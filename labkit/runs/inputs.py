@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from labkit.data import Split
     from labkit.data.corpus import Corpus
+    from labkit.data.table import Table
     from labkit.runs.store import Store
     from labkit.spec import Spec
 
+NO_MODEL = "none"  # what a field that names weights says where there are none
 
-def load_inputs(spec: Spec, store: Store) -> Split | Corpus:
-    """What the Spec's experiment works on: images split by its `split_seed`, or a corpus, which the experiment splits.
+
+def load_inputs(spec: Spec, store: Store) -> Split | Corpus | Table:
+    """What the Spec's experiment works on: images split by its `split_seed`, or a corpus or a table, which the
+    experiment splits.
 
     Raises:
         BadInput: the data cannot be used.
@@ -21,6 +25,10 @@ def load_inputs(spec: Spec, store: Store) -> Split | Corpus:
         from labkit.data.corpora import load_corpus
 
         return load_corpus(spec.data, store.key)
+    if spec.data_kind == "table":
+        from labkit.data.tables import load_table
+
+        return load_table(spec.data, store.key)
     from labkit.data import load, split
 
     return split(load(spec.data), spec.split_seed, store.key)
@@ -32,7 +40,7 @@ def fingerprint(spec: Spec, store: Store) -> str:
     Raises:
         BadInput: the data cannot be used.
     """
-    if spec.data_kind == "corpus":
+    if spec.data_kind in ("corpus", "table"):
         return load_inputs(spec, store).fingerprint
     from labkit.data import load
 
@@ -45,7 +53,7 @@ def weights(spec: Spec) -> str:
     Raises:
         BadInput: they are not here.
     """
-    if not spec.pretrained:
+    if not spec.pretrained or getattr(spec, spec.pretrained) == NO_MODEL:
         return ""
     from labkit.data.models import find_model
 

@@ -22,7 +22,7 @@ class Spec(BaseModel):
     Build it with `Spec.of(...)`, which raises `BadInput` with one line; the constructor raises pydantic's own error.
     """
 
-    # What `data` names, "images" or "corpus", and the field that names pretrained weights, if any does.
+    # What `data` names, "images", "corpus" or "table", and the field that names pretrained weights, if any does.
     data_kind: ClassVar[str] = "images"
     pretrained: ClassVar[str] = ""
 

@@ -1,5 +1,6 @@
 """Statistics: intervals, verdicts, non-inferiority, families, correlations, the best of many, censored steps."""
 
+from labkit.stats.auc import auc
 from labkit.stats.best import expected_best
 from labkit.stats.censoring import restricted_mean
 from labkit.stats.correlation import Correlation, ceiling, rank_correlation, reliability
@@ -14,6 +15,7 @@ __all__ = [
     "Correlation",
     "NonInferiority",
     "Verdict",
+    "auc",
     "ceiling",
     "expected_best",
     "holm",

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from labkit.errors import LabError
+from labkit.experiments.executions import advance, cost, ledger_rows
 from labkit.experiments.queries.lab import Lab, Told, rows_of
 from labkit.experiments.queries.plans import LOGIT_TEMPERATURE
-from labkit.experiments.executions import advance, cost, ledger_rows
 from labkit.experiments.queries.spec import LOGIT
 from labkit.retrieval.direct import PrivateDirect
 from labkit.retrieval.encoder import Encoder

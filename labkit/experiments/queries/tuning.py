@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labkit.experiments.queries.lab import MICRO, Lab, Told
 from labkit.experiments.executions import Stretch, advance, ledger_rows, stretches
+from labkit.experiments.queries.lab import MICRO, Lab, Told
 from labkit.experiments.queries.spec import called
 from labkit.privacy import Plan
 from labkit.privacy.record import so_far

@@ -1,0 +1,43 @@
+"""The learning rate of each epsilon and kind of method: tried on another seed, judged on the selection split."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+from labkit.experiments.embeddings.lab import Lab
+from labkit.experiments.embeddings.spec import ADAFEST, DPSGD, FEST, L2, TUNED, UNUSED, USED, YEAR, EmbeddingsSpec
+from labkit.experiments.embeddings.training import train
+from labkit.experiments.executions import Told
+
+SEED = 2**31  # above every seed that a Spec takes
+KIND = {"lazydp": DPSGD, "adafest_plus": ADAFEST}  # tuned as
+AT = {"selection_fraction": 0.3, "threshold": 2.0, "k": 300, "map_norm": L2}
+
+
+def rate_of(lab: Lab, place: int) -> Generator[Told, None, tuple[float, int]]:
+    """The point's learning rate, and how many were tried for it.
+
+    The settings tried are fixed (`AT`), whatever else the Spec names: a point's numbers must not depend on the points
+    beside it. Tuning looks at the training split's guarantee no more often than it is charged: the ledger's (c).
+    """
+    point = lab.point(place)
+    if point.learning_rate != TUNED:
+        return point.learning_rate, 0
+    like, best = tuned_as(point), None
+    if like.method[0] == FEST:
+        like = like.model_copy(update={"k": (min(like.k[0], max(lab.ground(like).split.sizes)),)})
+    rates = point.tried_rates()
+    for rate in rates:
+        reached = yield from train(lab, place, like, SEED + point.split_seed, rate, told=False)
+        found = reached.numbers["selection_auc"], rate
+        best = found if best is None or found > best else best
+    return best[1], len(rates)
+
+
+def tuned_as(point: EmbeddingsSpec) -> EmbeddingsSpec:
+    """The point whose rates are tried for this one."""
+    (method,) = point.method
+    kind = KIND.get(method, method)
+    values = {name: AT[name] if name in USED[kind] else UNUSED[name] for name in UNUSED}
+    changes = {"method": kind, "order": YEAR} | values
+    return point.model_copy(update={name: (value,) for name, value in changes.items()})
