@@ -12,7 +12,7 @@ from labkit import experiments
 from tools.parameters import cells, source
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NUMBERS = ("00", "01", "02", "03")
+NUMBERS = ("00", "01", "02", "03", "04")
 NAMES = ("00_tour", "01_random_search")
 
 
