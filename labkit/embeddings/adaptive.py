@@ -14,7 +14,7 @@ from labkit.embeddings.noise import FALSE, MAP, PLACES, ROWS
 from labkit.embeddings.rows import RowMap
 from labkit.embeddings.survivors import padded_false
 from labkit.embeddings.unit_gradients import UnitGradients
-from labkit.errors import BadInput
+from labkit.errors import BadInput, LabError
 from labkit.population.clipping import SLACK
 
 
@@ -42,7 +42,10 @@ class AdaptiveRows(Mechanism):
         self.chance = float(ndtr(-method.threshold))
         self.map = RowMap(self.rows, device)
         self.overflow = torch.zeros(1, dtype=torch.int64, device=device)
-        self.places = padded_false(self.rows, method.threshold)
+        if device.type == "cuda":
+            from labkit.embeddings.fused_rows import gap_scale  # Triton comes with PyTorch's CUDA builds alone
+
+            self.scale, self.places = gap_scale(self.chance, device), padded_false(self.rows, method.threshold)
 
     def update(self, found: UnitGradients, step: Tensor, at: int) -> None:
         rows, real = found.rows.view(-1), found.real.view(-1)
@@ -55,6 +58,13 @@ class AdaptiveRows(Mechanism):
         else:
             self._update(found, rows, owner, owned, votes, step, at)
         self.map.release(rows)
+
+    def check(self) -> None:
+        if int(self.overflow):
+            raise LabError(
+                f"{int(self.overflow)} steps had more rows above the threshold than {self.places} places hold,"
+                " which happens once in 10^20 steps: their noise is not what the plan says, and nothing may be released"
+            )
 
     def _update(
         self, found: UnitGradients, rows: Tensor, owner: Tensor, owned: Tensor, votes: Tensor, step: Tensor, at: int
@@ -89,7 +99,9 @@ class AdaptiveRows(Mechanism):
         add_slots(sums, owner, keep, found)
         batch = self.plan.batch_size
         move_rows(self.mover, self.joint(rows), keep, sums, self.deviation, batch, key=held[ROWS], step=step)
-        lone, alone = false_rows(self.places, self.rows, self.chance, key=held[PLACES], step=step, full=self.overflow)
+        lone, alone = false_rows(
+            self.places, self.rows, self.chance, self.scale, key=held[PLACES], step=step, full=self.overflow
+        )
         alone = alone & ~self.map.holds(lone)
         move_rows(self.mover, self.joint(lone), alone, None, self.deviation, batch, key=held[FALSE], step=step)
         self.record(step, keep.sum() + alone.sum(), owned.sum())

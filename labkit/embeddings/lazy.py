@@ -13,7 +13,7 @@ from labkit.embeddings.noise import FLUSH, PENDING
 from labkit.embeddings.rows import RowMap
 from labkit.embeddings.unit_gradients import UnitGradients
 
-AT_ONCE = 1 << 16  # rows flushed at once
+AT_ONCE = {"cpu": 1 << 16, "cuda": 1 << 22}  # rows flushed at once
 
 
 class LazyRows(Mechanism):
@@ -39,17 +39,19 @@ class LazyRows(Mechanism):
         owner = self.map.claim(rows, real)
         owned = real & (owner == torch.arange(len(rows), device=rows.device))
         owed = (step.int() - self.noised.index_select(0, rows)).masked_fill(~owned, 0)
-        if rows.device.type == "cuda":
-            from labkit.embeddings.fused_rows import pay
-
-            pay(self.mover.weights, rows, owed, self.scale, key=self.noise.held[PENDING], step=step)
-        else:
-            self._pay(rows, owed, PENDING, at)
+        self._pay(rows, owed, PENDING, at, step)
         self.noised.index_add_(0, rows, owed)
         self._distinct = owned.sum()
         self.map.release(rows)
 
-    def _pay(self, rows: Tensor, owed: Tensor, purpose: str, at: int) -> None:
+    def _pay(self, rows: Tensor, owed: Tensor, purpose: str, at: int, step: Tensor | None = None) -> None:
+        """Noise of `owed` steps on rows that owe any; `step`, where given, is `at` as a captured step reads it."""
+        if rows.device.type == "cuda":
+            from labkit.embeddings.fused_rows import pay  # Triton comes with PyTorch's CUDA builds alone
+
+            step = torch.tensor([at], device=rows.device) if step is None else step
+            pay(self.mover.weights, rows, owed, self.scale, key=self.noise.held[purpose], step=step)
+            return
         due = owed.nonzero()[:, 0]
         noise = self.noise.normal(purpose, at, len(due), self.mover.weights.shape[1])
         noise.mul_(owed[due].float().sqrt_()[:, None])
@@ -63,22 +65,14 @@ class LazyRows(Mechanism):
 
     def flush(self, at: int) -> None:
         """Give every row the noise that it owes after `at` steps."""
-        for start in range(0, self.rows, AT_ONCE):
-            rows = torch.arange(start, min(start + AT_ONCE, self.rows), device=self.noised.device)
+        size = AT_ONCE[self.noised.device.type]
+        stretches = -(-self.rows // size)
+        for stretch in range(stretches):
+            rows = torch.arange(stretch * size, min((stretch + 1) * size, self.rows), device=self.noised.device)
             owed = at - self.noised.index_select(0, rows)
-            if rows.device.type == "cuda":
-                from labkit.embeddings.fused_rows import pay
-
-                step = torch.tensor([at], device=rows.device)
-                pay(self.mover.weights, rows, owed, self.scale, key=self.noise.held[FLUSH], step=step, part=start)
-            else:
-                # A part of its own for each stretch of rows: two stretches never share numbers.
-                self._pay_stretch(rows, owed, at, start // AT_ONCE)
+            # A number of its own for each stretch and step: no two of them share noise.
+            self._pay(rows, owed, FLUSH, at * stretches + stretch)
         self.noised.fill_(at)
-
-    def _pay_stretch(self, rows: Tensor, owed: Tensor, at: int, stretch: int) -> None:
-        stretches = -(-self.rows // AT_ONCE)
-        self._pay(rows, owed, FLUSH, at * stretches + stretch)
 
     def state(self) -> dict[str, Tensor]:
         return {"noised": self.noised.detach().to("cpu", copy=True)}

@@ -90,6 +90,10 @@ class Mechanism(ABC):
         """Bring the tables to where the guarantee holds, before anybody evaluates, shows or releases them."""
         return
 
+    def check(self) -> None:
+        """Raise where the steps done were not what the plan says; asked before anything is evaluated or stored."""
+        return
+
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs beside the tables."""
         return {}

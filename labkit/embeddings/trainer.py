@@ -165,6 +165,7 @@ class EmbeddingTrainer:
         """Bring the tables to where the guarantee holds: before they are evaluated, shown, stored or released."""
         with torch.no_grad():
             self.mechanism.flush(self.done)
+        self.mechanism.check()
 
     @torch.no_grad()
     def logits(self, ids: Tensor) -> Tensor:
@@ -188,6 +189,7 @@ class EmbeddingTrainer:
 
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs, on the CPU. It is private: the tables may lack noise that is still owed."""
+        self.mechanism.check()
         held = {"table": self.table, "tower": self.tower.flat.data, "counts.seen": self.seen}
         held |= {"counts.clipped": self.clipped, "counts.dropped": self.dropped}
         held |= {"survivors": self.mechanism.survivors, "touched": self.mechanism.touched}

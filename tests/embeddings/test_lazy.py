@@ -117,7 +117,7 @@ def test_a_second_flush_changes_nothing():
 
 
 def test_stretches_and_flushes_never_share_a_number(monkeypatch):
-    monkeypatch.setattr(lazy, "AT_ONCE", 3)
+    monkeypatch.setitem(lazy.AT_ONCE, "cpu", 3)
     table = torch.zeros(8, DIM)
     made, seen = mechanism(table), []
     for at in (1, 2, 3):

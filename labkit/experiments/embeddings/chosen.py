@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from dp_accounting import DpEvent
@@ -24,7 +26,7 @@ def rows(lab: Lab, ground: Ground, point: EmbeddingsSpec, seed: int) -> tuple[tu
     return found.events, torch.from_numpy(found.rows).to(lab.device)
 
 
-def choice(ground: Ground, point: EmbeddingsSpec, key) -> frequency.Charged:
+def choice(ground: Ground, point: EmbeddingsSpec, key: Callable[[str], int]) -> frequency.Charged:
     """The k most frequent rows of each column, counted as the point says.
 
     Public counts are those of the selection split, which no guarantee covers; of a stream, those of its first month.
@@ -33,7 +35,8 @@ def choice(ground: Ground, point: EmbeddingsSpec, key) -> frequency.Charged:
     Args:
         key: the key of the count's noise, from the run's name.
     """
-    split, (k,) = ground.split, point.k
+    split = ground.split
+    k = min(point.k[0], max(split.sizes))  # a smaller vocabulary of the grid is kept whole
     if point.frequency == PUBLIC:
         part = split.selection
         first = part.months == part.months.min() if point.order[0] == MONTHS else slice(None)

@@ -124,8 +124,8 @@ class EmbeddingsSpec(Spec):
         """The same Spec once for each training, each grid field holding one value.
 
         A method's own fields (`USED`) alone vary with it; the others hold what `UNUSED` says. adafest_plus crosses k
-        and threshold at the middle fraction. The second and later values of `map_norm` stand beside every threshold at the
-        middle fraction, those of `vocabulary` and `order` beside the middle of all lists. Words in `epsilon` train the
+        and threshold at the middle fraction. The second and later values of `map_norm` stand beside every threshold at
+        the middle fraction, those of `vocabulary` and `order` beside the middle of all lists. Words in `epsilon` train the
         dense method alone, and dpsgd is always there.
         """
         found: dict[tuple[Any, ...], Self] = {}

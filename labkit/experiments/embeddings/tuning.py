@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 
 from labkit.experiments.embeddings.lab import Lab
-from labkit.experiments.embeddings.spec import ADAFEST, DPSGD, FEST, L2, TUNED, UNUSED, USED, YEAR, EmbeddingsSpec
+from labkit.experiments.embeddings.spec import ADAFEST, DPSGD, L2, TUNED, UNUSED, USED, YEAR, EmbeddingsSpec
 from labkit.experiments.embeddings.training import train
 from labkit.experiments.executions import Told
 
@@ -24,8 +24,6 @@ def rate_of(lab: Lab, place: int) -> Generator[Told, None, tuple[float, int]]:
     if point.learning_rate != TUNED:
         return point.learning_rate, 0
     like, best = tuned_as(point), None
-    if like.method[0] == FEST:
-        like = like.model_copy(update={"k": (min(like.k[0], max(lab.ground(like).split.sizes)),)})
     rates = point.tried_rates()
     for rate in rates:
         reached = yield from train(lab, place, like, SEED + point.split_seed, rate, told=False)
