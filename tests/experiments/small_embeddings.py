@@ -26,7 +26,8 @@ POWER_LAW = "power-law:rows=400,examples=600"
 SMALL = {
     "data": POWER_LAW, "epsilon": "8", "method": "dpsgd,fest,adafest,adafest_plus,lazydp", "selection_fraction": "0.5",
     "threshold": "1", "k": "5", "map_norm": "l2", "vocabulary": "0", "order": "year", "batch_size": 64, "epochs": 0.5,
-    "dim": 2, "hidden": 4, "evaluations": 2, "seeds": 1, "learning_rate": 1.0, "device": "cpu",
+    "dim": 2, "hidden": 4, "evaluations": 2, "seeds": 1, "learning_rate": 2.0, "clip_norm": 0.1,
+    "device": "cpu",
 }  # fmt: skip
 SERIES = ("curve", "survivors", "spent", "ledger", "leak")
 TIMES = {"seconds_per_step"}  # of the results, what no seed decides
