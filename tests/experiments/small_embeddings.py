@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from labkit.data.table import Table
 from labkit.data.tables import load_table
 from labkit.experiments import get
+from labkit.experiments.embeddings import training
 from labkit.experiments.embeddings.lab import Lab
 from labkit.experiments.embeddings.run import run
 from labkit.experiments.embeddings.spec import EmbeddingsSpec
@@ -127,3 +129,26 @@ def write_csv(path: Path, examples: int = 300, people: int = 0, months: int = 0,
     rows = [",".join(str(value) for value in row) for row in zip(*columns.values(), strict=True)]
     path.write_text("\n".join([",".join(columns), *rows]) + "\n")
     return path
+
+
+class Given:
+    """What one training was given: of a `recorded` list."""
+
+    def __init__(self, arguments: tuple, named: dict[str, Any]) -> None:
+        self.tower, self.table, self.ids, self.labels, self.units, self.plan, self.method = arguments
+        self.start = self.table.clone(), self.tower.flat.data.clone()
+        self.active, self.vectors, self.rate = named["active"], named["vectors"], named["learning_rate"]
+        self.draw, self.noise = named["draw_key"], named["noise_key"]
+
+
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Given]:
+    """Every training that is begun from now on."""
+    begun: list[Given] = []
+
+    class Recorded(training.EmbeddingTrainer):
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            begun.append(Given(arguments, named))
+            super().__init__(*arguments, **named)
+
+    monkeypatch.setattr(training, "EmbeddingTrainer", Recorded)
+    return begun
