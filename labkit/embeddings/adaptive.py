@@ -10,7 +10,7 @@ from torch import Tensor
 
 from labkit.embeddings.false_survivors import false_survivors
 from labkit.embeddings.mechanism import L1, Mechanism
-from labkit.embeddings.noise import FALSE, MAP, PLACES, ROWS
+from labkit.embeddings.noise import MAP, PLACES, ROWS
 from labkit.embeddings.rows import RowMap
 from labkit.embeddings.survivors import padded_false
 from labkit.embeddings.unit_gradients import UnitGradients
@@ -43,21 +43,15 @@ class AdaptiveRows(Mechanism):
         self.map = RowMap(self.rows, device)
         self.overflow = torch.zeros(1, dtype=torch.int64, device=device)
         if device.type == "cuda":
-            from labkit.embeddings.fused_rows import gap_scale  # Triton comes with PyTorch's CUDA builds alone
+            from labkit.embeddings.fused_selection import gap_scale  # Triton comes with PyTorch's CUDA builds alone
 
             self.scale, self.places = gap_scale(self.chance, device), padded_false(self.rows, method.threshold)
 
     def update(self, found: UnitGradients, step: Tensor, at: int) -> None:
-        rows, real = found.rows.view(-1), found.real.view(-1)
-        owner = self.map.claim(rows, real)
-        votes = torch.zeros(len(rows), device=rows.device)
-        votes.index_add_(0, owner, contributions(found, self.method.map_clip, self.method.map_norm).view(-1))
-        owned = real & (owner == torch.arange(len(rows), device=rows.device))
-        if rows.device.type == "cuda":
-            self._update_fused(found, rows, owner, owned, votes, step)
+        if found.rows.device.type == "cuda":
+            self._update_fused(found, step)
         else:
-            self._update(found, rows, owner, owned, votes, step, at)
-        self.map.release(rows)
+            self._update(found, step, at)
 
     def check(self) -> None:
         if int(self.overflow):
@@ -66,13 +60,16 @@ class AdaptiveRows(Mechanism):
                 " which happens once in 10^20 steps: their noise is not what the plan says, and nothing may be released"
             )
 
-    def _update(
-        self, found: UnitGradients, rows: Tensor, owner: Tensor, owned: Tensor, votes: Tensor, step: Tensor, at: int
-    ) -> None:
+    def _update(self, found: UnitGradients, step: Tensor, at: int) -> None:
         """On the CPU only survivors cost anything."""
+        rows, real = found.rows.view(-1), found.real.reshape(-1)
+        owner = self.map.claim(rows, real)
+        votes = torch.zeros(len(rows))
+        votes.index_add_(0, owner, contributions(found, self.method.map_clip, self.method.map_norm).view(-1))
         votes.add_(self.noise.normal(MAP, at, len(rows)), alpha=self.map_deviation)
+        owned = real & (owner == torch.arange(len(rows)))
         keep = owned & (votes >= self.limit)
-        wanted = (keep[owner] & found.real.view(-1)).nonzero()[:, 0]
+        wanted = (keep[owner] & real).nonzero()[:, 0]
         owners, place = owner[wanted].unique(return_inverse=True)
         sums = torch.zeros(len(owners), found.slots.shape[-1])
         units = wanted // found.rows.shape[1]
@@ -85,26 +82,30 @@ class AdaptiveRows(Mechanism):
         sums.add_(self.noise.normal(ROWS, at, *sums.shape), alpha=self.deviation)
         self.mover.rows(self.joint(survivors), sums.div_(self.plan.batch_size))
         self.record(step, torch.tensor(len(survivors)), owned.sum())
+        self.map.release(rows)
 
-    def _update_fused(
-        self, found: UnitGradients, rows: Tensor, owner: Tensor, owned: Tensor, votes: Tensor, step: Tensor
-    ) -> None:
+    def _update_fused(self, found: UnitGradients, step: Tensor) -> None:
         """On CUDA every shape is fixed, so that the step can be captured; slots that do not survive are not read."""
-        from labkit.embeddings.fused_rows import add_normal, add_slots, false_rows, move_rows
+        from labkit.embeddings import fused_rows, fused_selection
 
-        held, dim = self.noise.held, found.slots.shape[-1]
-        add_normal(votes, self.map_deviation, key=held[MAP], step=step, part=0)
-        keep = owned & (votes >= self.limit)
+        held, dim, batch = self.noise.held, found.slots.shape[-1], self.plan.batch_size
+        rows = found.rows.reshape(-1)
+        counts = self.survivors, self.touched
+        owner, keep = fused_selection.select(
+            self.map, found, counts, map_clip=self.method.map_clip, l1=self.method.map_norm == L1,
+            deviation=self.map_deviation, limit=self.limit, key=held[MAP], step=step,
+        )  # fmt: skip
         sums = torch.zeros(len(rows), dim, device=rows.device)
-        add_slots(sums, owner, keep, found)
-        batch = self.plan.batch_size
-        move_rows(self.mover, self.joint(rows), keep, sums, self.deviation, batch, key=held[ROWS], step=step)
-        lone, alone = false_rows(
-            self.places, self.rows, self.chance, self.scale, key=held[PLACES], step=step, full=self.overflow
-        )
-        alone = alone & ~self.map.holds(lone)
-        move_rows(self.mover, self.joint(lone), alone, None, self.deviation, batch, key=held[FALSE], step=step)
-        self.record(step, keep.sum() + alone.sum(), owned.sum())
+        fused_rows.add_slots(sums, owner, keep, found)
+        move = {"key": held[ROWS], "step": step}
+        fused_rows.move_rows(self.mover, self.joint(rows), keep, sums, self.deviation, batch, **move)
+        if self.places:
+            lone, alone = fused_selection.false_rows(
+                self.map, self.places, self.chance, self.scale, counts[0], key=held[PLACES], step=step,
+                full=self.overflow,
+            )  # fmt: skip
+            fused_rows.move_rows(self.mover, self.joint(lone), alone, None, self.deviation, batch, **move)
+        fused_selection.release(self.map, found)
 
 
 def contributions(found: UnitGradients, map_clip: float, map_norm: str) -> Tensor:

@@ -1,12 +1,10 @@
 """CUDA kernels for embedding rows: noise made where it is used, and nothing read or written of a row that stays.
 
-Normal numbers come from Philox by (key, step, part, place), as in `labkit.privacy.fused_noise`. Sums over slots of one
-row are atomic: their order, and so their last bits, may differ from run to run.
+Normal numbers come from Philox by key, step and place, as in `labkit.privacy.fused_noise`; a row's by the row. Sums
+over slots of one row are atomic: their order, and so their last bits, may differ from run to run.
 """
 
 from __future__ import annotations
-
-import math
 
 import torch
 import triton
@@ -18,7 +16,6 @@ from labkit.embeddings.unit_gradients import UnitGradients
 from labkit.privacy.fused_noise import BLOCK, _normals
 
 SLOTS = 16  # that a program holds
-GAPS = 256
 
 
 @triton.jit
@@ -52,7 +49,7 @@ def add_normal(out: Tensor, deviation: float, *, key: Tensor, step: Tensor, part
 def _add_slots(sums, owner, keep, real, slots, factors, count, per_unit, dim, SLOTS: tl.constexpr, WIDTH: tl.constexpr):
     slot = tl.program_id(0) * SLOTS + tl.arange(0, SLOTS)
     inside = slot < count
-    place = tl.load(owner + slot, mask=inside, other=0)
+    place = tl.load(owner + slot, mask=inside, other=0).to(tl.int64)
     factor = tl.load(factors + slot // per_unit, mask=inside, other=0.0)
     wanted = inside & (tl.load(real + slot, mask=inside, other=0) != 0) & (factor != 0.0)
     wanted = wanted & (tl.load(keep + place, mask=wanted, other=0) != 0)
@@ -67,7 +64,7 @@ def add_slots(sums: Tensor, owner: Tensor, keep: Tensor, found: UnitGradients) -
     """sums[owner of slot] += factor * gradient, for slots whose owner is kept.
 
     Args:
-        sums: float32 [S, dim]; owner: int64 [S]; keep: bool [S], of owners.
+        sums: float32 [S, dim]; owner: int32 [S]; keep: bool [S], of owners.
     """
     count, dim = sums.shape
     with torch.cuda.device(sums.device):
@@ -106,8 +103,9 @@ def _move_rows(
     if tl.sum(kept.to(tl.int32)) > 0:
         row = tl.load(rows + slot, mask=kept, other=0)
         i = tl.arange(0, WIDTH)
-        counter = slot[:, None] * quarter + i[None, :]
-        a, b, c, d = _normals(tl.load(key), counter, tl.load(step).to(tl.int32), 0)
+        # By row and not by slot: whichever slot owns a row, its noise is the same.
+        counter = row.to(tl.int32)[:, None] + tl.zeros((SLOTS, WIDTH), dtype=tl.int32)
+        a, b, c, d = _normals(tl.load(key), counter, tl.load(step).to(tl.int32), i[None, :])
         end = tl.where(i < quarter, i, dim)
         _move_part(table, squares, sums, row, slot, kept, end, dim, a, deviation, batch, rate, eps, ADAGRAD, SUMS)
         end = tl.where(i < quarter, i + quarter, dim)
@@ -132,7 +130,7 @@ def move_rows(
     """Move kept rows against (sum + deviation * z) / batch, as the mover's optimiser does.
 
     Args:
-        rows: int64 [S]; the kept ones are distinct.
+        rows: int64 [S], below 2^31; the kept ones are distinct.
         keep: bool [S].
         sums: float32 [S, dim]; None for zero.
     """
@@ -151,49 +149,6 @@ def move_rows(
 
 
 @triton.jit
-def _gaps(out, key, step, scale, most, count, SIZE: tl.constexpr):
-    scale = tl.load(scale)
-    place = tl.program_id(0) * SIZE + tl.arange(0, SIZE)
-    zero = place * 0
-    a, b, _, _ = tl.philox(tl.load(key), place, zero, zero + tl.load(step).to(tl.int32), zero)
-    high, low = (a.to(tl.uint32, bitcast=True) >> 5).to(tl.float64), (b.to(tl.uint32, bitcast=True) >> 6).to(tl.float64)
-    uniform = (high * 67108864.0 + low + 0.5) * 1.1102230246251565e-16  # 53 bits, above 0
-    gap = tl.minimum(tl.floor(tl.log(uniform) * scale) + 1.0, most)
-    tl.store(out + place, gap.to(tl.int64), mask=place < count)
-
-
-def gap_scale(chance: float, device: torch.device) -> Tensor:
-    """1 / log(1 - chance), float64 [1]: a kernel's own arguments have 32 bits. 0 where nothing is drawn."""
-    return torch.tensor([1 / math.log1p(-chance) if 0 < chance < 1 else 0.0], dtype=torch.float64, device=device)
-
-
-def false_rows(
-    places: int, rows: int, chance: float, scale: Tensor, *, key: Tensor, step: Tensor, full: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Rows at geometric distances, as `labkit.embeddings.false_survivors`, in a buffer of one fixed length.
-
-    Args:
-        places: length of the buffer (`labkit.embeddings.survivors.padded_false`).
-        chance: Q(threshold), float64; scale: `gap_scale` of it.
-        full: int64 [1], counts the steps whose rows did not fit: whoever trains must look at it.
-
-    Returns:
-        rows, int64 [places], and whether there is one.
-    """
-    if not places:
-        return full.new_empty(0), full.new_empty(0, dtype=torch.bool)
-    if chance >= 1:
-        every = torch.arange(rows, device=full.device)
-        return every, torch.ones_like(every, dtype=torch.bool)
-    gaps = torch.empty(places, dtype=torch.int64, device=full.device)
-    with torch.cuda.device(full.device):
-        _gaps[(triton.cdiv(places, GAPS),)](gaps, key, step, scale, 2.0 * rows + 2, places, SIZE=GAPS)
-    found = gaps.cumsum_(0).sub_(1)
-    full.add_(found[-1:] < rows - 1)
-    return found.clamp(max=rows - 1), found < rows
-
-
-@triton.jit
 def _pay_part(table, row, due, column, dim, z, scale):
     written = (scale != 0.0)[:, None] & (column < dim)[None, :] & due[:, None]
     at = row[:, None] * dim + column[None, :]
@@ -209,8 +164,8 @@ def _pay(table, rows, owed, key, step, scale, count, dim, quarter, SLOTS: tl.con
         row = tl.load(rows + slot, mask=due, other=0)
         each = tl.sqrt(steps.to(tl.float32)) * scale
         i = tl.arange(0, WIDTH)
-        counter = slot[:, None] * quarter + i[None, :]
-        a, b, c, d = _normals(tl.load(key), counter, tl.load(step).to(tl.int32), 0)
+        counter = row.to(tl.int32)[:, None] + tl.zeros((SLOTS, WIDTH), dtype=tl.int32)
+        a, b, c, d = _normals(tl.load(key), counter, tl.load(step).to(tl.int32), i[None, :])
         _pay_part(table, row, due, tl.where(i < quarter, i, dim), dim, a, each)
         _pay_part(table, row, due, tl.where(i < quarter, i + quarter, dim), dim, b, each)
         _pay_part(table, row, due, tl.where(i < quarter, i + 2 * quarter, dim), dim, c, each)

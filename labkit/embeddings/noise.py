@@ -12,7 +12,8 @@ from labkit.privacy.noise import fill_normal
 from labkit.streams import stream_seed
 
 # What a step draws numbers for; each has a key of its own, derived from the release's.
-MAP, PLACES, ROWS, FALSE, DENSE, PENDING, FLUSH = "map", "places", "rows", "false rows", "dense", "pending", "flush"
+MAP, PLACES, ROWS, DENSE, PENDING, FLUSH = "map", "places", "rows", "dense", "pending", "flush"
+PURPOSES = (MAP, PLACES, ROWS, DENSE, PENDING, FLUSH)
 
 
 class StepNoise:
@@ -25,7 +26,7 @@ class StepNoise:
 
     def __init__(self, key: int, device: torch.device | str) -> None:
         self.device = torch.device(device)
-        self.keys = {name: stream_seed(key, name) for name in (MAP, PLACES, ROWS, FALSE, DENSE, PENDING, FLUSH)}
+        self.keys = {name: stream_seed(key, name) for name in PURPOSES}
         if self.device.type == "cuda":
             self.held = {name: torch.tensor([k], dtype=torch.int64, device=device) for name, k in self.keys.items()}
 

@@ -76,15 +76,17 @@ class Tower:
         """Weights [out, in] and biases [out] by name: views of one buffer."""
         return {name: view[0] for name, view in self.flat.views.items()}
 
-    def forward(self, embedded: Tensor, real: Tensor, frozen: Tensor | None = None) -> Pass:
+    def forward(self, embedded: Tensor, real: Tensor | None, frozen: Tensor | None = None) -> Pass:
         """Logits of N examples.
 
         Args:
             embedded: float32 [N, T, dim], the tables' rows; what stands in empty slots is not read.
-            real: bool [N, T], False for an empty slot.
+            real: bool [N, T], False for an empty slot; None where no slot is, which columns alone may say.
             frozen: float32 [N, base], the mean of the frozen vectors, where there are any.
         """
-        params, embedded = self.params, embedded.masked_fill(~real[..., None], 0)
+        params = self.params
+        if real is not None:
+            embedded = embedded.masked_fill(~real[..., None], 0)
         x = embedded.sum(1) / _counts(real) if self.bag else embedded.flatten(1)
         inputs = []
         for layer in range(self.layers):
@@ -97,7 +99,7 @@ class Tower:
                 x = x.relu_()
         return Pass(tuple(inputs), x[:, 0])
 
-    def backward(self, seen: Pass, error: Tensor, real: Tensor) -> tuple[list[Tensor], Tensor]:
+    def backward(self, seen: Pass, error: Tensor, real: Tensor | None) -> tuple[list[Tensor], Tensor]:
         """Gradients of sum_n loss_n, kept apart by example.
 
         Args:
@@ -116,8 +118,8 @@ class Tower:
             shared = delta / _counts(real)
             slots = shared[:, None, :].expand(-1, real.shape[1], -1)
         else:
-            slots = delta.view(len(delta), real.shape[1], self.dim)
-        return deltas[::-1], slots.masked_fill(~real[..., None], 0)
+            slots = delta.view(len(delta), self.slots, self.dim)
+        return deltas[::-1], slots if real is None else slots.masked_fill(~real[..., None], 0)
 
     def squared_norms(self, seen: Pass, deltas: Sequence[Tensor], per_unit: int) -> Tensor:
         """|g|^2 of each unit's gradient of all weights and biases, float32 [N / per_unit].
@@ -129,7 +131,8 @@ class Tower:
         for layer, (a, delta) in enumerate(zip(seen.inputs, deltas, strict=True)):
             bias = 0.0 if self.base and layer == 0 else 1.0
             if per_unit == 1:
-                part = delta.square().sum(1) * (a.square().sum(1) + bias)
+                of_a, of_delta = (torch.linalg.vector_norm(x, dim=1).square() for x in (a, delta))
+                part = of_delta * (of_a + bias)
             else:
                 a, delta = a.view(-1, per_unit, a.shape[1]), delta.view(-1, per_unit, delta.shape[1])
                 part = ((delta @ delta.mT) * (a @ a.mT + bias)).sum((1, 2))

@@ -45,6 +45,7 @@ class EmbeddingTrainer:
         active: int64 [A], rising: the rows that FEST and AdaFEST+ train.
         vectors: float32 [D, E], frozen word vectors under a low-rank change.
         capture: whether to capture the step; None for wherever there is CUDA.
+        tf32: whether forward and backward products may use TF32; norms, sums and noise never do.
 
     Raises:
         BadInput: units that are not the plan's in number, ids outside the tables, a mechanism without what it needs.
@@ -67,9 +68,10 @@ class EmbeddingTrainer:
         active: Tensor | None = None,
         vectors: Tensor | None = None,
         capture: bool | None = None,
+        tf32: bool = False,
     ) -> None:
         self.tower, self.table, self.plan, self.method, self.vectors = tower, table, plan, method, vectors
-        self.ids, self.labels, self.units = ids, labels.float(), units
+        self.ids, self.labels, self.units, self.tf32 = ids, labels.float(), units, tf32
         self._refuse(active)
         self.device, self._keys = table.device, (draw_key, noise_key)
         noise = StepNoise(noise_key, self.device)
@@ -85,7 +87,7 @@ class EmbeddingTrainer:
         self.total = Flat(1, tower.shapes, device=self.device, dtype=torch.float32)
         self.clip = torch.tensor([plan.clip_norm], dtype=torch.float32, device=self.device)
         self.drawn = _one_slot_each(plan, draw_key).to(self.device)
-        self.distinct = units.shape[1] == 1 and not tower.bag
+        self.distinct = units.shape[1] == 1 and not tower.bag and bool((ids >= 0).all())
         self.done = 0
         self.step = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.seen, self.clipped, self.dropped = torch.zeros(3, 1, dtype=torch.int64, device=self.device)
@@ -142,7 +144,7 @@ class EmbeddingTrainer:
         found = unit_gradients(
             self.tower, self.table, ids, labels, real.float(), clip=self.clip,
             out={name: view[0] for name, view in self.total.views.items()},
-            compact=self.compact, vectors=self.vectors, distinct=self.distinct,
+            compact=self.compact, vectors=self.vectors, distinct=self.distinct, tf32=self.tf32,
         )  # fmt: skip
         self.mechanism.update(found, self.step, self.done)
         self._move_tower()

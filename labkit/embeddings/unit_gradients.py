@@ -10,6 +10,7 @@ from torch import Tensor
 
 from labkit.embeddings.tower import Tower
 from labkit.population.clipping import SLACK_OF_SUMS, clip_factors
+from labkit.population.precision import matmul_precision
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class UnitGradients:
         rows: int64 [P, S], the row of each slot; 0 where not real.
         real: bool [P, S].
         first: bool [P, S], the first slot of its row within the unit: one for each distinct row.
-        slots: float32 [P, S, dim], zero where not real. A row used twice by a unit has a part of its gradient in each.
+        slots: float32 [P, S, dim], zero where not real or its unit is padding. A row used twice by a unit has a part of
+            its gradient in each.
         factors: float32 [P], min(1, clip / norm); 0 for padding and for units without a finite norm.
         weight: float32 [P], 1 for a real unit and 0 for padding.
         norms: float32 [P], before clipping.
@@ -50,6 +52,7 @@ def unit_gradients(
     compact: Tensor | None = None,
     vectors: Tensor | None = None,
     distinct: bool = False,
+    tf32: bool = False,
 ) -> UnitGradients:
     """Forward, backward, norms and factors; adds the clipped sum of the tower's own gradients to `out`.
 
@@ -65,38 +68,42 @@ def unit_gradients(
         compact: int64 [D], each row's place among those that are trained, -1 for the others; their gradient is dropped
             before the norm is taken. None where all are.
         vectors: float32 [D, E], frozen word vectors under a low-rank change.
-        distinct: whether no unit can use a row twice, which saves looking.
+        distinct: whether every unit is one example that fills all slots with different rows, which saves looking.
+        tf32: whether forward and backward products may use TF32; norms, factors and sums never do.
     """
     units, per_unit, slots = ids.shape
-    flat, filled = ids.view(-1, slots), (ids >= 0).view(-1, slots)
-    at = flat.clamp(min=0)
+    at = ids.view(-1, slots).clamp(min=0)
+    there = weight.bool()
+    # Where every slot is real, masks over [P, S, dim] would cost as much as the rest; padding has the factor 0 anyway.
+    filled = None if distinct else (ids >= 0).view(-1, slots)
     embedded = table.index_select(0, at.view(-1)).view(*at.shape, -1)
     frozen = None
     if vectors is not None:
         words = vectors.index_select(0, at.view(-1)).view(*at.shape, -1).masked_fill(~filled[..., None], 0)
         frozen = words.sum(1) / filled.sum(1, keepdim=True).clamp(min=1)
-    seen = tower.forward(embedded, filled, frozen)
-    present = filled.any(1) & weight.bool().repeat_interleave(per_unit)
-    error = (seen.logits.sigmoid() - labels.view(-1)).masked_fill(~present, 0)
-    deltas, gradients = tower.backward(seen, error, filled)
+    present = there.repeat_interleave(per_unit) if distinct else filled.any(1) & there.repeat_interleave(per_unit)
+    with matmul_precision(tf32):
+        seen = tower.forward(embedded, filled, frozen)
+        error = (seen.logits.sigmoid() - labels.view(-1)).masked_fill(~present, 0)
+        deltas, gradients = tower.backward(seen, error, filled)
 
-    real = filled.view(units, -1)
-    rows = at.view(units, -1)
+    rows, gradients = at.view(units, -1), gradients.reshape(units, per_unit * slots, -1)
+    real = there[:, None].expand_as(rows) if distinct else filled.view(units, -1) & there[:, None]
     if compact is not None:
         rows = compact.index_select(0, rows.view(-1)).view_as(rows)
-        real = real & (rows >= 0)
-        rows = rows.clamp(min=0)
-    real = real & weight.bool()[:, None]
-    gradients = gradients.reshape(units, per_unit * slots, -1).masked_fill(~real[..., None], 0)
+        real, rows = real & (rows >= 0), rows.clamp(min=0)
+        gradients = gradients.masked_fill(~real[..., None], 0)
     if distinct:
-        first, squares = real, gradients.square().sum((1, 2))
+        first, squares = real, torch.linalg.vector_norm(gradients.flatten(1), dim=1).square()
     else:
+        gradients = gradients.masked_fill(~real[..., None], 0)
         first, squares = _repeated(rows, real, gradients)
     norms = (tower.squared_norms(seen, deltas, per_unit) + squares).sqrt()
     # Terms of a sum over many slots cancel, and what is left is less exact.
     slack = {"slack": SLACK_OF_SUMS} if per_unit > 1 or not distinct else {}
     factors, report = clip_factors(norms[None], clip, weight[None], torch.zeros_like(norms)[None], **slack)
-    tower.add_sums(seen, deltas, factors[0].repeat_interleave(per_unit), out)
+    each = factors[0] if per_unit == 1 else factors[0].repeat_interleave(per_unit)
+    tower.add_sums(seen, deltas, each, out)
     return UnitGradients(
         rows, real, first, gradients, factors[0], weight, report.norms[0], report.clipped[0], report.dropped[0]
     )
