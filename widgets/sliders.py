@@ -52,7 +52,7 @@ def ends(item: Control) -> tuple[float, float]:
     elif item.le is None:  # the bound itself is outside
         high -= 1 if item.kind == "int" else (high - (low or 0)) / 100
     if low is None or (item.log and low <= 0):
-        low = min(usual) / 100 if item.log else 0
+        low = min(number for number in usual if number > 0) / 100 if item.log else 0
     elif item.ge is None:
         low += 1 if item.kind == "int" else (high - low) / 100
     return float(low), float(high)

@@ -10,6 +10,7 @@ import pytest
 
 from labkit import experiments
 from tools.parameters import cells, source
+from widgets.controls import Controls
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NUMBERS = ("00", "01", "02", "03", "04")
@@ -65,6 +66,13 @@ def test_the_parameters_are_the_specs_fields_and_all_are_none(notebook, experime
     assert list(named) == list(experiment.spec.model_fields)
     assert set(named.values()) == {None}
     assert cell.source == source(experiment.spec), "run `make parameters`"
+
+
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_every_parameter_has_a_place_in_the_panel(experiment, preset):
+    spec = experiment.spec.of(preset=preset, device="cpu")
+    fields = Controls(spec, hidden=("store",)).fields
+    assert fields.keys() == experiment.spec.controls().keys() - {"store"}
 
 
 def test_it_has_one_panel_and_ends_in_claims(notebook):

@@ -16,6 +16,7 @@ SHARE = Control(name="sparsity", ge=0, lt=1, presets={"quick": 0.9}, low="dense"
 BUDGET = Control(
     name="budget", kind="int", ge=1, le=100_000, presets={"quick": 64}, low="one draw", high="a long search"
 )
+ROWS = Control(name="rows", kind="int", ge=0, le=10**6, presets={"quick": "0,1000"}, log=True, grid=True)
 EPSILON = Control(name="epsilon", gt=0, presets={"quick": "0.5,8,plain"}, words=("plain",), log=True, grid=True)
 
 
@@ -27,6 +28,7 @@ EPSILON = Control(name="epsilon", gt=0, presets={"quick": "0.5,8,plain"}, words=
         (Control(name="width", kind="int", ge=1, le=512, presets={"quick": 64}, low="a", high="b"), (1, 512), False),
         (Control(name="rate", gt=0, le=1, presets={"quick": 0.1}, log=True), (0.001, 1), True),
         (EPSILON, (0.005, 800), True),  # no upper bound: a hundred times the largest preset; words are no numbers
+        (ROWS, (10, 10**6), True),  # 0, which means all of them, has no place on a log scale
         (Control(name="count", kind="int", gt=0, lt=10, presets={"quick": 3}, low="a"), (1, 9), False),
     ],
     ids=lambda value: value.name if isinstance(value, Control) else None,
