@@ -55,7 +55,7 @@ def resources(data: Table | None = None, **kept: Any) -> Resources:
     return Resources(torch.device("cpu"), data or table(), **kept)
 
 
-def lab(data: Table | None = None, **changes: Any) -> Lab:
+def lab(data: Table | None = None, /, **changes: Any) -> Lab:
     return Lab(jobs(**changes), resources(data))
 
 

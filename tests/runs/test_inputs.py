@@ -1,4 +1,4 @@
-"""What a Spec names, loaded: images to be split, a corpus, and pretrained weights, which name the run too."""
+"""What a Spec names, loaded: images to be split, a corpus, a table, and pretrained weights, which name the run too."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from fake_experiment import FakeSpec
 from labkit.data import Split
 from labkit.data.corpus import Corpus
 from labkit.data.models import find_model
+from labkit.data.table import Table
 from labkit.errors import BadInput
+from labkit.experiments.embeddings.spec import EmbeddingsSpec
 from labkit.experiments.queries.spec import QueriesSpec
 from labkit.runs import Store, run_name
 from labkit.runs.inputs import fingerprint, load_inputs, weights
@@ -79,3 +81,36 @@ def test_weights_that_are_not_here(store, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     with pytest.raises(BadInput, match="labkit fetch smollm2-135m-gguf"):
         weights(QueriesSpec.of(model="smollm2-135m-gguf"))
+
+
+def test_a_table_is_whole_and_its_fingerprint_keyed_by_the_store(store, tmp_path):
+    file = tmp_path / "own.csv"
+    file.write_text("label,colour\n" + "1,red\n0,blue\n" * 60)
+    spec = EmbeddingsSpec.of(data=str(file))
+    found = load_inputs(spec, store)
+    assert isinstance(found, Table)
+    assert (len(found.labels), found.columns, found.public) == (120, ("colour",), False)
+    assert found.fingerprint == fingerprint(spec, store)
+    with Store(tmp_path / "other") as other:
+        assert fingerprint(spec, other) != found.fingerprint
+    file.write_text("label,colour\n" + "1,red\n0,green\n" * 60)
+    assert fingerprint(spec, store) != found.fingerprint
+
+
+def test_a_public_tables_fingerprint_is_the_same_for_every_store(store, tmp_path):
+    spec = EmbeddingsSpec.of(data="power-law:rows=400,examples=600")
+    with Store(tmp_path / "other") as other:
+        assert fingerprint(spec, store) == fingerprint(spec, other)
+
+
+def test_a_model_that_is_none_has_no_weights_and_one_that_is_named_names_the_run(store):
+    without, named = (EmbeddingsSpec.of(data="movies", model=model, epsilon="plain") for model in ("none", "tiny"))
+    assert weights(without) == ""
+    assert weights(named) == find_model("tiny").sha256
+    names = {run_name("04", 1, named.points()[0], "f" * 64, sha) for sha in (weights(named), "", "0" * 64)}
+    assert len(names) == 3
+
+
+def test_a_model_of_a_table_that_is_not_here(store):
+    with pytest.raises(BadInput, match="nobodys-model"):
+        weights(EmbeddingsSpec.of(model="nobodys-model"))
