@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from labkit.population.precision import matmul_precision
 from labkit.population.train import WARM_UP
 from labkit.privacy import Plan
 from labkit.privacy.resume import checked, stamp
+from labkit.privacy.sampling import PoissonSampler
 
 AT_ONCE = 1 << 15  # examples scored at once
 
@@ -86,7 +88,7 @@ class EmbeddingTrainer:
             self.compact[active] = torch.arange(len(active), device=self.device)
         self.total = Flat(1, tower.shapes, device=self.device, dtype=torch.float32)
         self.clip = torch.tensor([plan.clip_norm], dtype=torch.float32, device=self.device)
-        self.drawn = _one_slot_each(plan, draw_key).to(self.device)
+        self.drawn = drawn_units(plan.examples, plan.batch_size, plan.steps, draw_key).to(self.device)
         self.distinct = units.shape[1] == 1 and not tower.bag and bool((ids >= 0).all())
         self.done = 0
         self.step = torch.zeros(1, dtype=torch.int64, device=self.device)
@@ -223,10 +225,14 @@ class EmbeddingTrainer:
         self.mechanism.load({name.removeprefix("mechanism."): value for name, value in kept.items()})
 
 
-def _one_slot_each(plan: Plan, draw_key: int) -> Tensor:
-    """The drawn units of each step, int32 [steps, P], -1 in empty places; P holds the largest draw."""
-    sampler = plan.sampler([draw_key])
-    draws = sampler.draw(plan.steps)
-    if len(draws.rows) > plan.steps:  # a draw took more than one slot
-        draws = sampler.draw(plan.steps, padded=8 * -(-int(draws.sizes().max()) // 8))
+@lru_cache(maxsize=32)
+def drawn_units(examples: int, batch_size: int, steps: int, draw_key: int) -> Tensor:
+    """The drawn units of each step, int32 [steps, P], -1 in empty places; P holds the largest draw. Not to be written.
+
+    Remembered, since methods that are compared share their draws.
+    """
+    sampler = PoissonSampler(examples, batch_size / examples, [draw_key])
+    draws = sampler.draw(steps)
+    if len(draws.rows) > steps:  # a draw took more than one slot
+        draws = sampler.draw(steps, padded=8 * -(-int(draws.sizes().max()) // 8))
     return draws.rows[:, 0]

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 HOURS = 24.0  # a Spec that is expected to take longer is refused
 # Seconds a step, for each number of a batch's embedded slots and for each number of tables noised densely; and at all.
-STEP = {"cpu": (4e-8, 7e-9, 4e-4), "cuda": (2e-11, 3e-12, 3e-4)}
-START = {"cpu": 0.05, "cuda": 0.4}  # seconds of a training beside its steps: evaluation, capture
+STEP = {"cpu": (4e-8, 7e-9, 4e-4), "cuda": (2e-11, 3e-12, 5e-4)}
+START = {"cpu": 0.05, "cuda": 0.2}  # seconds of a training beside its steps: evaluation, capture
 SECONDS_PER_PLAN = 1.0
 
 

@@ -58,19 +58,19 @@ class EmbeddingsSpec(Spec):
         low="rows chosen in much noise", high="what is chosen drowns in noise",
     )  # fmt: skip
     threshold: tuple[float, ...] = control(
-        "1,3", "1,2,3,4,5", ge=-40, le=1000, unit="standard deviations",
+        "1,3", "2,3,4,6", ge=-40, le=1000, unit="standard deviations",
         help="of the contribution map's noise, from which a row is noised and moved (adafest)",
         low="nearly all rows survive", high="frequent rows alone survive",
     )  # fmt: skip
     k: tuple[int, ...] = control(
-        "300", "30,300,3000", ge=0, le=10**9, log=True, unit="rows",
+        "300", "100,1000,3000", ge=0, le=10**9, log=True, unit="rows",
         help="rows of each column that fest and adafest_plus keep",
     )  # fmt: skip
     map_norm: tuple[str, ...] = control(
         "l2,l1", choices=(L2, L1), help="norm in which a contribution map is clipped: l2 as in the paper, or l1"
     )
     vocabulary: tuple[int, ...] = control(
-        "0,1000", "0,1000,10000", ge=0, le=2**31 - 1, log=True, unit="rows",
+        "0,1000", "0,3000", ge=0, le=2**31 - 1, log=True, unit="rows",
         help="rows of all tables together: larger columns are hashed; 0 for the vocabulary as it is",
         low="many values share a row", high="a row for each value",
     )  # fmt: skip
@@ -83,15 +83,15 @@ class EmbeddingsSpec(Spec):
         1.0, gt=0, le=1000, log=True, help="C1: norm that each unit's contribution map is clipped to"
     )
     batch_size: int = control(
-        1024, 2048, ge=1, le=1_000_000, unit="units", help="expected batch: a unit joins with this over n"
+        1024, 4096, ge=1, le=1_000_000, unit="units", help="expected batch: a unit joins with this over n"
     )
-    epochs: float = control(2.5, 8.0, gt=0, le=1000, help="expected times that a unit is drawn")
+    epochs: float = control(2.5, 6.0, gt=0, le=1000, help="expected times that a unit is drawn")
     optimizer: str = control("sgd", choices=("sgd", "adagrad"), help="moves tables and network; lazydp takes sgd alone")
     learning_rate: float | str = control(
         10.0, TUNED, kind="float", gt=0, le=1000, words=(TUNED,),
         help="one number for all, or tuned: each epsilon and kind of method its own, on the selection split",
     )  # fmt: skip
-    rates: str = control("5,10,20", "5,10,20,40", help="learning rates that the tuning tries, separated by commas")
+    rates: str = control("5,10,20", help="learning rates that the tuning tries, separated by commas")
     dim: int = control(8, ge=1, le=4096, log=True, unit="numbers", help="width of an embedding row")
     hidden: int = control(32, 64, ge=0, le=8192, unit="nodes", help="hidden layer above the embeddings; 0 for none")
     unit: str = control(
