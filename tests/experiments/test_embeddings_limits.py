@@ -101,6 +101,12 @@ def test_a_vocabulary_built_from_private_data_is_refused_unless_hashed_or_declar
     EXPERIMENT.check(spec(**private), load_table(str(own), b"key"))
 
 
+def test_a_part_of_the_data_is_not_taken_for_the_whole():
+    """They share a fingerprint, and a panel checks one after the other."""
+    sizes = [shape(spec(data=name).points()[0], load_table(name))[0] for name in ("flights-60k", "flights")]
+    assert sizes == [[42_000], [229_142]]
+
+
 def test_nothing_of_a_refused_table_is_stored(own, tmp_path):
     with Store(tmp_path / "store") as store, pytest.raises(BadInput, match="leaks"):
         list(Worker(EXPERIMENT, spec(data=str(own)), store).run())

@@ -98,6 +98,7 @@ def _check_at(point: EmbeddingsSpec, spec: EmbeddingsSpec, table: Table) -> None
 def shape(point: EmbeddingsSpec, table: Table) -> tuple[list[int], TableSplit]:
     """Units of each stretch, and the split."""
     key = (
+        table.name,  # a part of the data has the fingerprint of the whole
         point.vocabulary[0],
         point.order[0],
         point.split_seed,
