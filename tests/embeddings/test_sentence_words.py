@@ -35,12 +35,13 @@ def copied(tmp_path) -> Path:
     return folder
 
 
-def test_a_sentence_is_the_bag_of_its_first_words(movies):
-    found = cut(movies, "tiny", WORDS)
+@pytest.mark.parametrize("words", [WORDS, 40])  # fewer than a sentence has, and more than most
+def test_a_sentence_is_the_bag_of_its_first_words(movies, words):
+    found = cut(movies, "tiny", words)
     tokenizer = AutoTokenizer.from_pretrained(find_model("tiny").folder, local_files_only=True)
-    assert found.ids.shape == (50, WORDS)
+    assert found.ids.shape == (50, words)
     for text, row in zip(movies.texts, found.ids, strict=True):
-        expected = tokenizer(text, add_special_tokens=False)["input_ids"][:WORDS]
+        expected = tokenizer(text, add_special_tokens=False)["input_ids"][:words]
         assert row[: len(expected)].tolist() == expected
         assert set(row[len(expected) :]) <= {-1}
     assert found.sizes == (len(word_vectors("tiny")),)

@@ -66,7 +66,6 @@ def test_what_is_at_the_bound_is_not_refused(changes):
     EXPERIMENT.check(spec(**changes), table())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["quick", "full"])
 def test_the_presets_can_run(preset):
     made = EXPERIMENT.spec.of(device="cpu", preset=preset, **{"data": "flights-60k"} if preset == "full" else {})

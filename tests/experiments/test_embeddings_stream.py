@@ -14,6 +14,7 @@ from labkit.data.table import Table
 from labkit.data.tables import load_table
 from labkit.errors import BadInput
 from labkit.experiments.embeddings.lab import plans_of
+from labkit.experiments.embeddings.training import in_the_curve
 
 OWN = {"vocabulary": "20", "batch_size": 12, "epochs": 2.0, "order": "months", "epsilon": "3"}
 MONTHS = 5  # 1 to 4 are trained on, 5 is the test part
@@ -121,6 +122,8 @@ def test_a_month_smaller_than_a_batch_is_a_batch(own):
 
 def test_a_stream_is_not_in_the_live_curve(together):
     assert points(together[1], "curve") == points(together[1], "spent") == points(together[1], "leak") == []
+    year, months = (jobs(order=order)[0].point for order in ("year", "months"))
+    assert (in_the_curve(year), in_the_curve(months)) == (True, False)
 
 
 def test_public_counts_are_those_of_the_first_month(together, own):
