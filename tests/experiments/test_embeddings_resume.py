@@ -27,7 +27,7 @@ def whole(tmp_path_factory):
         yield kept(finish(store, **STOPPED))
 
 
-@pytest.mark.parametrize("number", [1, 3, 4, 7])
+@pytest.mark.parametrize("number", [3, 4, 7])
 @pytest.mark.parametrize("method", METHODS)
 def test_in_the_middle_of_a_training(tmp_path, whole, method, number):
     with Store(tmp_path) as store:
