@@ -15,6 +15,7 @@ from scipy.stats import binom
 from labkit.errors import BadInput
 
 CHANCE = 1e-20  # that a padded buffer is too small: then another pass is due, which costs time and nothing else
+NOISE = 4.0  # standard deviations that noise may add to a row's lift
 LARGE = 0.5  # from here on a buffer of all rows is at most twice as long as needed
 
 
@@ -67,21 +68,32 @@ def padded_false(rows: int, threshold: float, chance: float = CHANCE) -> int:
     return enough
 
 
-def warn_survivors(rows: int, threshold: float) -> str | None:
-    """A sentence with the expected numbers where the noise alone lets through nearly nothing, or most of the rows.
+def warn_survivors(rows: int, threshold: float, lift: float | None = None) -> str | None:
+    """A sentence with the expected numbers where most rows survive untouched, or hardly any or none can.
+
+    Args:
+        lift: by how many standard deviations of the noise a whole batch raises a row that all of it touches; None for
+            not known, when what noise alone lets through is judged instead.
 
     Returns:
-        None where on average at least half a row and at most half of all rows survive untouched.
+        None for a threshold that chooses.
     """
     expected = expected_false(rows, 0, threshold)
-    if expected < 0.5:
-        return (
-            f"at threshold {threshold:g} noise alone lets {expected:.2g} of {rows:,} rows through in a step on "
-            "average: only rows that examples lift over the threshold are trained, and perhaps none"
-        )
     if expected > rows / 2:
         return (
             f"at threshold {threshold:g} noise alone lets {expected:,.0f} of {rows:,} rows through in a step on "
             "average: most rows are noised, as in DP-SGD"
+        )
+    if lift is not None:
+        if threshold <= lift + NOISE:
+            return None
+        return (
+            f"at threshold {threshold:g} no row survives: one that a whole batch touches is raised by {lift:.3g} "
+            f"standard deviations, and of the others noise alone lets {expected:.2g} of {rows:,} through"
+        )
+    if expected < 0.5:
+        return (
+            f"at threshold {threshold:g} noise alone lets {expected:.2g} of {rows:,} rows through in a step on "
+            "average: only rows that examples lift over the threshold are trained, and perhaps none"
         )
     return None

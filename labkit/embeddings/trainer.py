@@ -24,6 +24,7 @@ from labkit.privacy.resume import checked, stamp
 from labkit.privacy.sampling import PoissonSampler
 
 AT_ONCE = 1 << 15  # examples scored at once
+CAPTURED_FROM = 100  # steps; capturing takes as long as a hundred eager ones
 
 
 class EmbeddingTrainer:
@@ -33,7 +34,7 @@ class EmbeddingTrainer:
     mechanism says, over the *expected* batch is what the optimiser sees. Nothing has the vocabulary among its axes but
     the tables, four bytes a row, and what the mechanism itself needs.
 
-    On CUDA the step is captured in a graph after a few eager ones.
+    On CUDA the step of a longer training is captured in a graph after a few eager ones.
 
     Args:
         tower, table: the initial network and tables, float32 [D, dim]; both are moved in place.
@@ -46,7 +47,7 @@ class EmbeddingTrainer:
         draw_key, noise_key: of `Plan.draw_key` and `Plan.noise_key`.
         active: int64 [A], rising: the rows that FEST and AdaFEST+ train.
         vectors: float32 [D, E], frozen word vectors under a low-rank change.
-        capture: whether to capture the step; None for wherever there is CUDA.
+        capture: whether to capture the step; None for wherever there is CUDA and capturing pays.
         tf32: whether forward and backward products may use TF32; norms, sums and noise never do.
 
     Raises:
@@ -93,7 +94,8 @@ class EmbeddingTrainer:
         self.done = 0
         self.step = torch.zeros(1, dtype=torch.int64, device=self.device)
         self.seen, self.clipped, self.dropped = torch.zeros(3, 1, dtype=torch.int64, device=self.device)
-        self.capture = self.device.type == "cuda" if capture is None else capture
+        worth = self.device.type == "cuda" and plan.steps >= CAPTURED_FROM
+        self.capture = worth if capture is None else capture
         self._graph: CapturedStep | None = None
 
     def _refuse(self, active: Tensor | None) -> None:

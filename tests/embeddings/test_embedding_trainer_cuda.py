@@ -49,7 +49,7 @@ def made_for(name: str, device: str, steps: int, sigma: float, optimizer: str, *
     return EmbeddingTrainer(
         tower, table, ids, labels, torch.arange(EXAMPLES, device=device)[:, None], plan,
         Method(name=name, **SETTINGS[name]), optimizer=optimizer, learning_rate=4.0 if optimizer == SGD else 0.2,
-        draw_key=11, noise_key=12, active=active, **rest,
+        draw_key=11, noise_key=12, active=active, **({"capture": device == "cuda"} | rest),
     )  # fmt: skip
 
 

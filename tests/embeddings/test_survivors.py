@@ -92,7 +92,10 @@ def test_a_warning_gives_the_expected_numbers():
     assert "0.099 of 100,000,000" in warn_survivors(10**8, 6.0)
     assert "841,345 of 1,000,000" in warn_survivors(10**6, -1.0)
     assert warn_survivors(10, 0.5) is None  # 3.1
-    for sentence in (warn_survivors(10**8, 6.0), warn_survivors(10**6, -1.0)):
+    assert warn_survivors(10**8, 6.0, lift=2.1) is None  # noise may add the rest
+    assert "raised by 1.9 standard deviations" in warn_survivors(10**8, 6.0, lift=1.9)
+    assert "841,345 of 1,000,000" in warn_survivors(10**6, -1.0, lift=1.9)
+    for sentence in (warn_survivors(10**8, 6.0), warn_survivors(10**6, -1.0), warn_survivors(10**8, 6.0, 1.9)):
         assert "\n" not in sentence
 
 

@@ -19,6 +19,7 @@ from labkit.embeddings.words import cut, word_vectors
 from labkit.errors import BadInput
 from labkit.experiments.embeddings.spec import CLIPPED, MONTHS, NONE, PERSON, PLAIN, EmbeddingsSpec
 from labkit.privacy import Plan
+from labkit.privacy.accounting import default_delta
 from labkit.runs.events import Progress
 from labkit.runs.experiment import Job, Resources
 from labkit.runs.naming import canonical
@@ -60,12 +61,14 @@ class Lab:
 
     Args:
         done, expected: work in seconds of some machine, for progress alone.
+        tuned: learning rates found so far, by what they are for.
     """
 
     jobs: Sequence[Job]
     resources: Resources
     done: float = 0.0
     expected: float = 1.0
+    tuned: dict[str, float] = field(default_factory=dict)
     _grounds: dict[tuple[int, str], Ground] = field(default_factory=dict)
 
     @property
@@ -161,25 +164,36 @@ def batch_of(point: EmbeddingsSpec, units: int) -> int:
 def plans_of(point: EmbeddingsSpec, units: Sequence[int], also: tuple[DpEvent, ...] = ()) -> list[Plan]:
     """What each stretch may do; alone it costs at most the point's epsilon, with what `also` has cost already.
 
-    The months of a stream share one noise multiplier, the smallest month's, which is sampled at the highest rate.
+    The months of a stream share delta, that of all their units together, and one noise multiplier, with which none of
+    them costs more: as a rule the smallest month's, which is sampled at the highest rate, but steps are whole numbers.
     """
-    return [_plan_of(point, n, also, least=min(units)) for n in units]
+    delta = point.delta or default_delta(sum(units))
+    sizes = sorted(set(units))
+    plans = {sizes[0]: _calibrated(point, sizes[0], delta, also)}
+    if len(sizes) > 1 and plans[sizes[0]].private:
+        # Each turn calibrates the dearest stretch and raises the noise of all; where none is too dear, it is enough.
+        while True:
+            sigma = max(plan.noise_multiplier for plan in plans.values())
+            shared = {n: _with_noise(point, n, sigma, delta, also) for n in sizes}
+            dearest = max(sizes, key=lambda n: shared[n].epsilon)
+            if shared[dearest].epsilon <= point.epsilon[0] or dearest in plans:
+                plans = shared
+                break
+            plans[dearest] = _calibrated(point, dearest, delta, also)
+    return [plans.get(n) or _calibrated(point, n, delta, also) for n in units]
 
 
-def _plan_of(point: EmbeddingsSpec, units: int, also: tuple[DpEvent, ...], least: int) -> Plan:
-    def calibrated(n: int) -> Plan:
-        return _plan(
-            point.epsilon[0], n, batch_of(point, n), steps_of(point, n), point.clip_norm, point.delta,
-            point.noise_source, also,
-        )  # fmt: skip
-
-    dearest = calibrated(least)
-    if units == least or not dearest.private:
-        return calibrated(units)
-    return _noised(
-        dearest.noise_multiplier, units, batch_of(point, units), steps_of(point, units), point.clip_norm,
-        dearest.delta, point.noise_source, also,
+def _calibrated(point: EmbeddingsSpec, units: int, delta: float, also: tuple[DpEvent, ...]) -> Plan:
+    return _plan(
+        point.epsilon[0], units, batch_of(point, units), steps_of(point, units), point.clip_norm, delta,
+        point.noise_source, also,
     )  # fmt: skip
+
+
+def _with_noise(point: EmbeddingsSpec, units: int, sigma: float, delta: float, also: tuple[DpEvent, ...]) -> Plan:
+    return _noised(
+        sigma, units, batch_of(point, units), steps_of(point, units), point.clip_norm, delta, point.noise_source, also
+    )
 
 
 @cache
@@ -201,9 +215,7 @@ def _plan(
         return Plan.nonprivate("plain: neither clipping nor noise", **common)
     if epsilon == CLIPPED:
         return Plan.nonprivate("clipped: clipping without noise", clip_norm=clip, **common)
-    return Plan.calibrated(
-        epsilon=epsilon, clip_norm=clip, delta=delta or None, noise_source=noise_source, also=also, **common
-    )
+    return Plan.calibrated(epsilon=epsilon, clip_norm=clip, delta=delta, noise_source=noise_source, also=also, **common)
 
 
 def draw_label(point: EmbeddingsSpec, stretch: Stretch, fingerprint: str) -> str:

@@ -42,6 +42,11 @@ def impossible(point: EmbeddingsSpec) -> str | None:
     return None
 
 
+def possible(spec: EmbeddingsSpec) -> list[EmbeddingsSpec]:
+    """The Spec's points but the impossible ones."""
+    return [point for point in spec.points() if impossible(point) is None]
+
+
 def check(spec: EmbeddingsSpec, table: Table) -> None:
     """Refuse what no bound of a single field can say.
 
@@ -53,6 +58,8 @@ def check(spec: EmbeddingsSpec, table: Table) -> None:
     from labkit.device import memory_free, resolve
 
     spec.tried_rates()
+    if not possible(spec):
+        raise BadInput("unit", spec.unit, f"{EXAMPLE} with a stream: {impossible(spec.points()[0])}")
     if ADAFEST in spec.method or "adafest_plus" in spec.method:
         for fraction in spec.selection_fraction:
             if fraction == 0:
@@ -69,7 +76,7 @@ def check(spec: EmbeddingsSpec, table: Table) -> None:
     if spec.adapter_rank and spec.model == NONE:
         raise BadInput("adapter_rank", spec.adapter_rank, "0 without a model: there are no vectors to change")
     device = resolve(spec.device)
-    for point in {(p.vocabulary, p.order): p for p in spec.points()}.values():
+    for point in {(p.vocabulary, p.order): p for p in possible(spec)}.values():
         _check_at(point, spec, table)
     needed, free = peak_bytes(spec, table, device), memory_free(device)
     if needed > free:
@@ -85,8 +92,8 @@ def _check_at(point: EmbeddingsSpec, spec: EmbeddingsSpec, table: Table) -> None
     units, split = shape(point, table)
     if point.order[0] != MONTHS and spec.batch_size > max(units):
         raise BadInput("batch_size", spec.batch_size, f"at most {max(units):,}, the {spec.unit}s of the training split")
-    if spec.delta >= 1 / max(units):
-        allowed = f"0 for the default, or a number below 1/n = {1 / max(units):.3g}"
+    if spec.delta >= 1 / sum(units):
+        allowed = f"0 for the default, or a number below 1/n = {1 / sum(units):.3g}"
         raise BadInput("delta", spec.delta, f"{allowed}: at 1/n a mechanism may give one unit away")
     if FEST in spec.method or "adafest_plus" in spec.method:
         for k in spec.k:
@@ -141,12 +148,14 @@ def costs(spec: EmbeddingsSpec, table: Table) -> str:
 
     said = []
     for order in spec.order:
-        alike = [p for p in spec.points() if p.method == (DPSGD,) and p.order == (order,)]
-        plans = {p.epsilon: plans_of(p, shape(p, table)[0])[0] for p in alike}
+        alike = [p for p in possible(spec) if p.method == (DPSGD,) and p.order == (order,)]
+        # An example is in one month alone: the dearest counts.
+        each = {p.epsilon: plans_of(p, shape(p, table)[0]) for p in alike}
+        plans = [max(some, key=lambda plan: plan.epsilon or 0.0) for some in each.values()]
         if plans:
-            said.append(f"for a model trained by {order} {in_a_line(plans.values())}")
-    units, split = shape(spec.points()[0], table)
-    said.append(f"one {spec.unit} of {max(units):,} is protected; {sum(split.sizes):,} rows: {split.vocabulary}")
+            said.append(f"for a model (order {order}) {in_a_line(plans)}")
+    units, split = shape(possible(spec)[0], table)
+    said.append(f"one {spec.unit} of {sum(units):,} is protected; {sum(split.sizes):,} rows: {split.vocabulary}")
     for threshold in spec.threshold if ADAFEST in spec.method else ():
         if warning := warn_survivors(sum(split.sizes), threshold):
             said.append(f"warning: {warning}")
@@ -159,9 +168,7 @@ def estimate(spec: EmbeddingsSpec, table: Table, device: torch.device) -> Estima
 
     slot, dense, least = STEP[device.type]
     seconds = 0.0
-    for point in spec.points():
-        if impossible(point):
-            continue
+    for point in possible(spec):
         units, split = shape(point, table)
         numbers = split.train.ids.shape[1] * width(spec) * (spec.max_examples if spec.unit == PERSON else 1)
         rows = sum(split.sizes) if point.method[0] == DPSGD and not is_word(point.epsilon[0]) else 0
@@ -181,7 +188,7 @@ def estimate(spec: EmbeddingsSpec, table: Table, device: torch.device) -> Estima
 def peak_bytes(spec: EmbeddingsSpec, table: Table, device: torch.device) -> int:
     """Bytes of memory: tables, what DP-SGD adds to every row of them, a batch's slots."""
     worst = 0
-    for point in {p.vocabulary: p for p in spec.points()}.values():
+    for point in {p.vocabulary: p for p in possible(spec)}.values():
         _, split = shape(point, table)
         tables = 4 * sum(split.sizes) * width(spec)
         tables *= 2 + (spec.optimizer != "sgd") + (0.5 if device.type == "cpu" else 0)

@@ -39,7 +39,7 @@ class EmbeddingsSpec(Spec):
     seeds: int = control(2, 5, **Spec.described("seeds"))
     data: str = control(
         "flights-60k", "flights",
-        help="flights, flights-60k, movies, power-law:..., hub:NAME, insteval:FILE, movielens:FOLDER, criteo:FILE, or a .csv",
+        help="flights, flights-60k, movies, power-law, hub:NAME, insteval:FILE, movielens:FOLDER, criteo:FILE, or a .csv",
     )  # fmt: skip
     epsilon: tuple[float | str, ...] = control(
         "1,8,plain", "1,3,8,plain",
@@ -125,8 +125,8 @@ class EmbeddingsSpec(Spec):
 
         A method's own fields (`USED`) alone vary with it; the others hold what `UNUSED` says. adafest_plus crosses k
         and threshold at the middle fraction. The second and later values of `map_norm` stand beside every threshold at
-        the middle fraction, those of `vocabulary` and `order` beside the middle of all lists. Words in `epsilon` train the
-        dense method alone, and dpsgd is always there.
+        the middle fraction, those of `vocabulary` and `order` beside the middle of all lists. Words in `epsilon` train
+        the dense method alone, and dpsgd is always there.
         """
         found: dict[tuple[Any, ...], Self] = {}
         methods = dict.fromkeys((DPSGD, *self.method))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
@@ -11,15 +12,15 @@ import torch
 from torch import Tensor
 
 from labkit.embeddings.mechanism import Method
-from labkit.embeddings.survivors import expected_false
+from labkit.embeddings.methods import ADAPTIVE
+from labkit.embeddings.survivors import expected_false, warn_survivors
 from labkit.embeddings.tower import Tower
 from labkit.embeddings.trainer import EmbeddingTrainer
 from labkit.experiments.embeddings import chosen
 from labkit.experiments.embeddings.lab import Ground, Lab, Stretch, draw_label, plans_of
 from labkit.experiments.embeddings.spec import (
-    ADAFEST,
-    ADAFEST_PLUS,
     DPSGD,
+    L1,
     L2,
     YEAR,
     EmbeddingsSpec,
@@ -78,7 +79,7 @@ def train(
     """
     ground = lab.ground(point)
     work = f"{canonical(point.hashed())} {seed} {rate:g}"
-    also, active = chosen.rows(lab, ground, point, seed)
+    also = chosen.price(ground, point)
     plans = plans_of(point, [len(stretch.units) for stretch in ground.stretches], also)
     names = [f"{work} {stretch.name}" for stretch in ground.stretches]
     held = lab.resources.chunks.get(f"trained {work}")
@@ -89,6 +90,8 @@ def train(
             for name, p in zip(names, plans, strict=True)
         ]
         return Trained(_unpacked(held), plans, begun)
+    warned(point, plans[-1], ground)
+    active = yield from chosen.rows(lab, place, ground, point, seed, work)
     tower, table, vectors = model(lab, ground, point, seed)
     runs, seconds, begun = [], 0.0, []
     for stretch, plan, name in zip(ground.stretches, plans, names, strict=True):
@@ -128,6 +131,17 @@ def train(
         )
     yield place, Chunk(f"trained {work}", _packed(numbers))
     return Trained(numbers, plans, begun)
+
+
+def warned(point: EmbeddingsSpec, plan: Plan, ground: Ground) -> None:
+    """Warn of a threshold at which the noise alone, or nothing at all, decides which rows survive."""
+    if point.method[0] not in ADAPTIVE:
+        return
+    slots = ground.ids["train"].shape[1]
+    part = min(1.0, point.map_clip_norm / (slots if point.map_norm[0] == L1 else slots**0.5))
+    deviation = plan.noise_multiplier * point.map_clip_norm / point.selection_fraction[0] ** 0.5
+    if said := warn_survivors(ground.rows, point.threshold[0], lift=plan.batch_size * part / deviation):
+        warnings.warn(said, UserWarning, stacklevel=2)
 
 
 def model(lab: Lab, ground: Ground, point: EmbeddingsSpec, seed: int) -> tuple[Tower, Tensor, Tensor | None]:
@@ -201,7 +215,7 @@ def evaluated(ground: Ground, runs: list[EmbeddingTrainer], point: EmbeddingsSpe
     }
     if (touched >= 0).all():
         found["not_private_touched"] = float(touched.mean())
-        if point.method[0] in (ADAFEST, ADAFEST_PLUS):
+        if point.method[0] in ADAPTIVE:
             rows = last.mechanism.rows
             found["expected_false"] = expected_false(rows, min(rows, float(touched.mean())), point.threshold[0])
     return found
@@ -254,7 +268,7 @@ def _survivors(
     touched = torch.cat([run.mechanism.touched for run in runs]).tolist()
     rows = runs[-1].mechanism.rows
     every = max(1, len(survivors) // SHOWN)
-    if point.method[0] not in (ADAFEST, ADAFEST_PLUS):
+    if point.method[0] not in ADAPTIVE:
         return
     for step in range(0, len(survivors), every):
         values = {"method": point.method[0], "configuration": configuration(point), "step": step + 1}

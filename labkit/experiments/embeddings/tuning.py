@@ -8,6 +8,7 @@ from labkit.experiments.embeddings.lab import Lab
 from labkit.experiments.embeddings.spec import ADAFEST, DPSGD, L2, TUNED, UNUSED, USED, YEAR, EmbeddingsSpec
 from labkit.experiments.embeddings.training import train
 from labkit.experiments.executions import Told
+from labkit.runs.naming import canonical
 
 SEED = 2**31  # above every seed that a Spec takes
 KIND = {"lazydp": DPSGD, "adafest_plus": ADAFEST}  # tuned as
@@ -23,13 +24,15 @@ def rate_of(lab: Lab, place: int) -> Generator[Told, None, tuple[float, int]]:
     point = lab.point(place)
     if point.learning_rate != TUNED:
         return point.learning_rate, 0
-    like, best = tuned_as(point), None
-    rates = point.tried_rates()
-    for rate in rates:
-        reached = yield from train(lab, place, like, SEED + point.split_seed, rate, told=False)
-        found = reached.numbers["selection_auc"], rate
-        best = found if best is None or found > best else best
-    return best[1], len(rates)
+    like, rates = tuned_as(point), point.tried_rates()
+    key = canonical(like.hashed())
+    if key not in lab.tuned:
+        reached = {}
+        for rate in rates:
+            trained = yield from train(lab, place, like, SEED + point.split_seed, rate, told=False)
+            reached[rate] = trained.numbers["selection_auc"]
+        lab.tuned[key] = max(rates, key=lambda rate: (reached[rate], rate))
+    return lab.tuned[key], len(rates)
 
 
 def tuned_as(point: EmbeddingsSpec) -> EmbeddingsSpec:
