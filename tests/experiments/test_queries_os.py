@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from small_queries import finish, run_until, step
 
+from labkit.experiments.executions import Stretch, cost, ledger_rows
 from labkit.experiments.queries.claims import claims
 from labkit.experiments.queries.lab import Lab
-from labkit.experiments.executions import Stretch, cost, ledger_rows
 from labkit.privacy import Plan, spent
 from labkit.privacy.events import dp_sgd
 from labkit.runs import RunKey, Store, worker
