@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
+from dp_accounting.pld import PLDAccountant
 
 from labkit.data.table import Table
 from labkit.data.tables import load_table
@@ -18,6 +20,7 @@ from labkit.experiments.embeddings import training
 from labkit.experiments.embeddings.lab import Lab
 from labkit.experiments.embeddings.run import run
 from labkit.experiments.embeddings.spec import EmbeddingsSpec
+from labkit.privacy import Plan
 from labkit.runs import Store, Worker
 from labkit.runs.events import Checkpoint, Chunk, Event, Point, Result
 from labkit.runs.experiment import Job, Resources
@@ -129,6 +132,26 @@ def write_csv(path: Path, examples: int = 300, people: int = 0, months: int = 0,
     rows = [",".join(str(value) for value in row) for row in zip(*columns.values(), strict=True)]
     path.write_text("\n".join([",".join(columns), *rows]) + "\n")
     return path
+
+
+def write_months(path: Path, sizes: Sequence[int], people: int = 0) -> Path:
+    """A user's own table whose months have these sizes; the last one is the test part."""
+    write_csv(path, sum(sizes), people)
+    header, *rows = path.read_text().splitlines()
+    months = np.repeat(np.arange(len(sizes)) + 1, sizes)
+    lines = [f"{row},{month}" for row, month in zip(rows, months, strict=True)]
+    path.write_text("\n".join([f"{header},month", *lines]) + "\n")
+    return path
+
+
+def composed(plan: Plan) -> float:
+    """Epsilon of a plan and of what it is charged with, by another library's accountant."""
+    accountant = PLDAccountant()
+    step = PoissonSampledDpEvent(plan.sample_rate, GaussianDpEvent(plan.noise_multiplier))
+    accountant.compose(step, plan.steps)
+    for event in plan.also:
+        accountant.compose(event)
+    return accountant.get_epsilon(plan.delta)
 
 
 class Given:

@@ -6,9 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
-from dp_accounting.pld import PLDAccountant
-from small_embeddings import EXPERIMENT, Given, Told, jobs, lab, points, recorded, results, told, write_csv
+from small_embeddings import EXPERIMENT, Given, Told, composed, jobs, lab, points, recorded, results, told, write_csv
 
 from labkit.data.table import Table
 from labkit.data.tables import load_table
@@ -40,11 +38,7 @@ def together(own) -> tuple[list[Given], Told]:
 
 
 def spent(given: Given) -> float:
-    accountant = PLDAccountant()
-    accountant.compose(
-        PoissonSampledDpEvent(given.plan.sample_rate, GaussianDpEvent(given.plan.noise_multiplier)), given.plan.steps
-    )
-    return accountant.get_epsilon(given.plan.delta)
+    return composed(given.plan)
 
 
 def of(begun: list[Given], method: str) -> list[Given]:
