@@ -10,7 +10,17 @@ from pathlib import Path
 from statistics import fmean
 
 from labkit import experiments
-from labkit.charts import png, retrieval_rows, retrieval_verdict_rows, verdict_grid, verdict_rows
+from labkit.charts import (
+    auc_rows,
+    embeddings_verdict_rows,
+    noninferior_rows,
+    png,
+    retrieval_rows,
+    retrieval_verdict_rows,
+    verdict_grid,
+    verdict_rows,
+)
+from labkit.charts.embeddings_rows import BASELINE, Place, usual, where
 from labkit.charts.epsilons import called
 from labkit.errors import LabError
 from labkit.runs import Store, View, store_path
@@ -25,6 +35,13 @@ RETRIEVAL = {
     "arm": "arm", "epsilon": "epsilon", "recall": "recall@10", "ndcg": "nDCG@10", "mrr": "MRR@10",
     "recall_lay": "recall@10, laypeople's queries", "seeds": "seeds",
 }  # fmt: skip
+NONINFERIOR = {
+    "where": "grid point", "method": "method", "margin": "margin", "configuration": "picked on selection data",
+    "reduction": "gradient smaller by", "loss": "loss of test AUC", "n": "seeds", "word": "verdict",
+}  # fmt: skip
+PICKED = {name: heading for name, heading in HEADINGS.items() if name in ("where", "pair")}
+PICKED |= {"configuration": "picked on selection data"} | {n: h for n, h in HEADINGS.items() if n not in PICKED}
+DENSE = ("dpsgd", "lazydp")
 
 
 def markdown(rows: list[dict[str, str]], headings: dict[str, str] = HEADINGS) -> str:
@@ -42,6 +59,25 @@ def exposures(view: View) -> str:
     return grid([heading, *([at, *(f"{fmean(own[number]):.2f}" for number in repeats)] for at, own in found.items())])
 
 
+def aucs(view: View) -> str:
+    """Mean test AUC and reduction, a column for each epsilon, of the dense methods and of every configuration that
+    selection data pick at some epsilon; at the vocabulary and in the order where most were run."""
+    rows = view.results()
+    places = {where(Place.of(row), rows) for row in usual(rows)}
+    picked = {(row["pair"].split(" - ")[0], row["configuration"]) for row in embeddings_verdict_rows(view)}
+    found: dict[tuple[str, str], dict[str, str]] = {}
+    epsilons: dict[str, None] = {}
+    for row in auc_rows(view):
+        method = BASELINE if row["method"] == row["epsilon"] else row["method"]  # a word trains the dense method alone
+        key = method, row["settings"]
+        if row["where"] in places and (method in DENSE or key in picked):
+            epsilons[row["epsilon"]] = None
+            gained = f", {row['reduction']}" if method not in DENSE else ""
+            found.setdefault(key, {})[row["epsilon"]] = row["auc"].split(" ")[0] + gained
+    heading = ["method", "settings", *(f"epsilon {name}" if name[0].isdigit() else name for name in epsilons)]
+    return grid([heading, *([*key, *(own.get(name, "") for name in epsilons)] for key, own in found.items())])
+
+
 def grid(rows: list[list[str]]) -> str:
     """A heading and rows as a Markdown table."""
     heading, *rest = rows
@@ -53,6 +89,9 @@ def tables(view: View) -> str:
     if view.experiment.key == "03":
         parts = [markdown(retrieval_rows(view), RETRIEVAL), markdown(retrieval_verdict_rows(view)), exposures(view)]
         return "\n\n".join(parts)
+    if view.experiment.key == "04":
+        asked = markdown(noninferior_rows(view), NONINFERIOR), markdown(embeddings_verdict_rows(view), PICKED)
+        return "\n\n".join((*asked, aucs(view)))
     if view.experiment.key != "02":
         return markdown(verdict_rows(view))
     asked = [
