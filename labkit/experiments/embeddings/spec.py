@@ -39,7 +39,7 @@ class EmbeddingsSpec(Spec):
     seeds: int = control(2, 5, **Spec.described("seeds"))
     data: str = control(
         "flights-60k", "flights",
-        help="flights, flights-60k, movies, power-law, hub:NAME, insteval:FILE, movielens:FOLDER, criteo:FILE or a .csv",
+        help="flights, flights-60k, movies, power-law, hub:NAME, insteval:FILE, movielens:DIR, criteo:FILE or a .csv",
     )  # fmt: skip
     epsilon: tuple[float | str, ...] = control(
         "1,8,plain", "1,3,8,plain",
