@@ -146,6 +146,6 @@ def test_on_cuda_in_bfloat16_and_compiled() -> None:
         torch.testing.assert_close(found[name].cpu().double(), exact[name], rtol=1e-3, atol=1e-5)
         torch.testing.assert_close(fused[name], found[name], rtol=1e-3, atol=1e-5)
         apart = (half[name].cpu().double() - exact[name]).norm() / exact[name].norm()
-        # Rounding to 8 bits adds up on the way back: the first layer's A, which all others stand above, is furthest off.
+        # Rounding to 8 bits adds up on the way back: the first layer's A, below all others, is furthest off.
         assert apart < 0.3, name
     assert isinstance(data.prompts, Tokens)
