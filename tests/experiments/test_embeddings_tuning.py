@@ -5,10 +5,25 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from small_embeddings import Given, jobs, lab, points, recorded, results, spec, told
+from small_embeddings import (
+    Given,
+    checkpoint,
+    chunk,
+    finish,
+    jobs,
+    kept,
+    lab,
+    points,
+    recorded,
+    results,
+    run_until,
+    spec,
+    told,
+)
 
 from labkit.experiments.embeddings import training, tuning
 from labkit.experiments.embeddings.lab import draw_label
+from labkit.runs import Store, worker
 
 TUNED = {"learning_rate": "tuned", "rates": "1,4,50"}
 
@@ -101,6 +116,42 @@ def test_what_is_tried_is_charged(begun):
     groups = Counter(row["group"] for place, row in rows if place == 0)
     assert sorted(groups.values()) == [1, 3]  # rates share their draws, and nothing with the reported training
     assert len({given.noise for given in begun[:4]}) == 4
+
+
+ALIKE = {"method": "dpsgd,lazydp,adafest,adafest_plus", "threshold": "1,2", "map_norm": "l2,l1", "vocabulary": "0,70"}
+
+
+def test_a_rate_is_tried_once_for_all_points_that_are_tuned_alike(begun):
+    some = jobs(**TUNED | ALIKE)
+    alike = {(tuning.tuned_as(job.point).method, job.point.vocabulary) for job in some}
+    assert len(alike) == 4  # two kinds of method, two vocabularies
+    events = told(some)
+    assert len(begun) == 3 * len(alike) + len(some)
+    assert len({given.noise for given in begun}) == len(begun)
+    rows = [row for _, row in points(events, "ledger")]
+    assert len(rows) == len(begun)
+    tried = Counter(row["group"] for row in rows if f" {tuning.SEED}, " in row["group"])
+    assert list(tried.values()) == [3 * len(alike)]  # all share their draws
+    assert {values["tuned_rates"] for values in results(events).values()} == {3}
+
+
+STOPPED = {"tuning": checkpoint("dpsgd", 2), "a rate": chunk("dpsgd"), "kind": checkpoint("adafest", 4),
+           "after": chunk("adafest_plus"), "lazydp": checkpoint("lazydp", 3)}  # fmt: skip
+
+
+@pytest.mark.parametrize("place", STOPPED)
+def test_a_tuned_run_that_was_stopped_has_the_same_ledger(tmp_path, begun, monkeypatch, place):
+    monkeypatch.setattr(worker, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(training, "STRIDE", 1)
+    changes = {"method": "adafest,adafest_plus,lazydp", "learning_rate": "tuned", "rates": "1,3"}
+    with Store(tmp_path / "whole") as store:
+        whole = kept(finish(store, **changes))
+    assert len(whole[1]["ledger"]) == len(begun) == 2 * 2 + 4
+    begun.clear()
+    with Store(tmp_path / "stopped") as store:
+        assert run_until(store, STOPPED[place], **changes)
+        assert kept(finish(store, **changes)) == whole
+    assert len(begun) <= 2 * 2 + 4 + 1  # what was stopped alone is begun twice
 
 
 def test_what_is_tried_is_shown_nowhere_else():
