@@ -40,7 +40,7 @@ def leaks(view: View) -> alt.LayerChart | alt.Chart:
         "probability that a step changes a row that one example alone touches: hollow without it, filled with it",
         f"a step at {in_words(epsilon)} of the whole training; nothing is sampled here, they are the mechanisms' laws",
         "EANA: noise on the touched rows alone, NOT PRIVATE at any amount of noise, and never offered",
-        width=86,
+        width=80,
     )
     return themed(_drawn(rows).properties(title=text))
 

@@ -36,7 +36,7 @@ def map_norms(view: View) -> alt.ConcatChart | alt.Chart:
     dash = alt.StrokeDash("line:N", title=None, scale=alt.Scale(domain=names, range=[[1, 0], [6, 3]]), legend=legend)
     found = sorted({row["threshold"] for row in named})
     axis = alt.Axis(values=found, format="~g", grid=False)
-    x = alt.X("threshold:Q", title="threshold", scale=alt.Scale(nice=False, padding=10), axis=axis)
+    x = alt.X("threshold:Q", title="threshold", scale=alt.Scale(nice=False, zero=False, padding=10), axis=axis)
     chart, cut = panels(named, (GAIN, SMALLER), x, "threshold", "line", colour, dash)
     text = titled(
         MAPS,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REDUCTION = "How much of the gradient must be noised at all?"
 LOST = "loss of AUC to DP-SGD"
+PLOT = WIDTH - 34  # px; the margins are named to the right of it
 
 
 def reduction(view: View) -> alt.VConcatChart | alt.Chart:
@@ -113,8 +114,11 @@ def _panel(marks: Sequence[Row], x: alt.X, scale: alt.Scale, arms: Sequence[str]
     told += [alt.Tooltip(f"{end}:Q", format="+.4f") for end in ("mean", "low", "high")]
     layers = [
         margins.mark_rule(color=SOFT, strokeDash=[5, 4]).encode(y=y("at")),
-        margins.mark_text(align="right", dx=-2, dy=-6, fontSize=10.5, color=SOFT).encode(
-            y=y("at"), x=alt.value(WIDTH), text="said:N"
+        *(
+            margins.transform_filter(f"datum.at == {margin}")
+            .mark_text(align="left", baseline=side, dx=4, dy=nudge, fontSize=10.5, color=SOFT)
+            .encode(y=y("at"), x=alt.value(PLOT), text="said:N")
+            for margin, side, nudge in ((MARGINS[0], "top", -2), (MARGINS[-1], "bottom", 2))
         ),
         zero.mark_rule(color=INK, opacity=0.4).encode(y=y("mean")),
         base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.6, opacity=0.6, clip=True).encode(
@@ -126,4 +130,4 @@ def _panel(marks: Sequence[Row], x: alt.X, scale: alt.Scale, arms: Sequence[str]
             x=x, y=y("mean"), color=arm_colour(arms)
         ),
     ]  # fmt: skip
-    return alt.layer(*layers).properties(width=WIDTH, height=190)
+    return alt.layer(*layers).properties(width=PLOT, height=190)
