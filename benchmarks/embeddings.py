@@ -41,7 +41,7 @@ def trainer(name: str, table: Tensor, ids: Tensor, labels: Tensor, steps: int) -
     method = Method(name=name, selection_fraction=FRACTION, threshold=THRESHOLD)
     return EmbeddingTrainer(
         tower, table, ids, labels, torch.arange(EXAMPLES, device=device)[:, None], plan, method,
-        learning_rate=0.1, draw_key=1, noise_key=2, tf32=True,
+        learning_rate=0.1, draw_key=1, noise_key=2, tf32=True, capture=device.type == "cuda",
     )  # fmt: skip
 
 
