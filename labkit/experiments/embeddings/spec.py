@@ -88,7 +88,7 @@ class EmbeddingsSpec(Spec):
     epochs: float = control(2.5, 6.0, gt=0, le=1000, help="expected times that a unit is drawn")
     optimizer: str = control("sgd", choices=("sgd", "adagrad"), help="moves tables and network; lazydp takes sgd alone")
     learning_rate: float | str = control(
-        10.0, TUNED, kind="float", gt=0, le=1000, words=(TUNED,),
+        6.0, TUNED, kind="float", gt=0, le=1000, words=(TUNED,),
         help="one number for all, or tuned: each epsilon and kind of method its own, on the selection split",
     )  # fmt: skip
     rates: str = control("5,10,20", help="learning rates that the tuning tries, separated by commas")
