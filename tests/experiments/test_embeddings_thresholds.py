@@ -8,7 +8,7 @@ import pytest
 from small_embeddings import jobs, lab, told
 
 from labkit.experiments.embeddings.lab import plans_of
-from labkit.experiments.embeddings.training import warned
+from labkit.experiments.embeddings.start import warned
 
 ADAPTIVE = ("adafest", "adafest_plus")
 
