@@ -14,6 +14,7 @@ from labkit.embeddings.tower import Tower
 from labkit.experiments.embeddings.lab import Ground, Lab, Stretch, draw_label
 from labkit.experiments.embeddings.spec import L1, EmbeddingsSpec
 from labkit.privacy import Plan
+from labkit.runs.inputs import weights
 from labkit.runs.naming import canonical
 from labkit.streams import stream
 
@@ -61,8 +62,8 @@ def method_of(point: EmbeddingsSpec) -> Method:
 
 def keys(lab: Lab, point: EmbeddingsSpec, seed: int, plan: Plan, stretch: Stretch, rate: float) -> dict[str, int]:
     """Draw and noise of one stretch. Methods and epsilons of a seed share draws, which pairs them; every other thing
-    that makes another release has its own noise."""
+    that makes another release has its own noise, other files under a model's name included."""
     fingerprint = lab.ground(point).split.fingerprint
     label = draw_label(point, stretch, fingerprint)
-    run = f"{label}/{plan.digest()}/{rate:g}/{canonical(point.hashed())}"
+    run = f"{label}/{plan.digest()}/{rate:g}/{canonical(point.hashed())}{weights(point)}"
     return {"draw_key": plan.draw_key(seed, label), "noise_key": plan.noise_key(seed, run, 0)}
