@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+VENDORED = ("fashion-mnist", "flights13", "movies")
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,9 @@ def test_every_source_file_is_inside(wheel):
         path.relative_to(ROOT).as_posix()
         for folder in ("labkit", "widgets")
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".js", ".css", ".gz", ".txt", ".json", ".safetensors") or path.name == "py.typed"
+        if path.suffix in (".py", ".js", ".css", ".gz", ".xz", ".txt", ".json", ".safetensors") or path.name == "py.typed"
     ]
-    assert "labkit/data/files/t10k-images-idx3-ubyte.gz" in ours
+    assert {f"labkit/data/files/{name}" for name in ("t10k-images-idx3-ubyte.gz", "flights13.xz")} <= set(ours)
     assert set(ours) <= set(wheel)
 
 
@@ -40,6 +41,6 @@ def test_nothing_else_is(wheel):
     assert {name.split("/")[0] for name in wheel} == {"labkit", "widgets", "labkit-0.1.0.dist-info"}
 
 
-def test_both_licences_are_inside(wheel):
+def test_every_licence_is_inside(wheel):
     licences = [name for name in wheel if ".dist-info/licenses/" in name]
-    assert {Path(name).name for name in licences} == {"LICENSE", "LICENSE-fashion-mnist.txt"}
+    assert {Path(name).name for name in licences} == {"LICENSE", *(f"LICENSE-{data}.txt" for data in VENDORED)}
