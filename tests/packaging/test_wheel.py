@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SUFFIXES = (".py", ".js", ".css", ".gz", ".xz", ".txt", ".json", ".safetensors")
 VENDORED = ("fashion-mnist", "flights13", "movies")
 
 
@@ -31,7 +32,7 @@ def test_every_source_file_is_inside(wheel):
         path.relative_to(ROOT).as_posix()
         for folder in ("labkit", "widgets")
         for path in (ROOT / folder).rglob("*")
-        if path.suffix in (".py", ".js", ".css", ".gz", ".xz", ".txt", ".json", ".safetensors") or path.name == "py.typed"
+        if path.suffix in SUFFIXES or path.name == "py.typed"
     ]
     assert {f"labkit/data/files/{name}" for name in ("t10k-images-idx3-ubyte.gz", "flights13.xz")} <= set(ours)
     assert set(ours) <= set(wheel)
