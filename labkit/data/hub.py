@@ -15,8 +15,11 @@ from labkit.errors import BadInput
 NAME = re.compile(r"hub:([A-Za-z0-9][\w.-]*(?:/[A-Za-z0-9][\w.-]*)?)")
 
 
-def copy_path(name: str) -> Path:
+def copy_path(name: str, folder: str = "hub") -> Path:
     """Where the copy of `hub:NAME` lies, whether it is there or not.
+
+    Args:
+        folder: of the cache; another one for each kind of data.
 
     Raises:
         BadInput: NAME cannot be a data set's name.
@@ -26,7 +29,7 @@ def copy_path(name: str) -> Path:
     matched = NAME.fullmatch(name)
     if matched is None:
         raise BadInput("data", name, "hub:NAME or hub:OWNER/NAME, as the Hub spells it")
-    return platformdirs.user_cache_path("labkit") / "hub" / f"{matched[1].replace('/', '--')}.npz"
+    return platformdirs.user_cache_path("labkit") / folder / f"{matched[1].replace('/', '--')}.npz"
 
 
 def load(name: str) -> Dataset:

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from labkit.data import beir
+from labkit.data import beir, hub
 from labkit.data.copies import answering, new_folder
 from labkit.data.corpus import Corpus, one_line
-from labkit.data.hub import NAME
 from labkit.errors import BadInput
 
 
@@ -24,12 +23,7 @@ def copy_path(name: str) -> Path:
     Raises:
         BadInput: NAME cannot be a corpus' name.
     """
-    import platformdirs
-
-    matched = NAME.fullmatch(name)
-    if matched is None:
-        raise BadInput("data", name, "hub:NAME or hub:OWNER/NAME, as the Hub spells it")
-    return platformdirs.user_cache_path("labkit") / "corpora" / matched[1].replace("/", "--")
+    return hub.copy_path(name, "corpora").with_suffix("")
 
 
 def load(name: str) -> Corpus:

@@ -10,11 +10,11 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from labkit.data import hub
 from labkit.data.checks import MINIMUM
 from labkit.data.copies import answering
 from labkit.data.criteo import MISSING, buckets
 from labkit.data.hashing import WIDE, wide_hash
-from labkit.data.hub import NAME
 from labkit.data.table import Table, check_ids, make_table
 from labkit.errors import BadInput
 
@@ -29,12 +29,7 @@ def copy_path(name: str) -> Path:
     Raises:
         BadInput: NAME cannot be a table's name.
     """
-    import platformdirs
-
-    matched = NAME.fullmatch(name)
-    if matched is None:
-        raise BadInput("data", name, "hub:NAME or hub:OWNER/NAME, as the Hub spells it")
-    return platformdirs.user_cache_path("labkit") / "tables" / f"{matched[1].replace('/', '--')}.npz"
+    return hub.copy_path(name, "tables")
 
 
 def load(name: str) -> Table:

@@ -153,5 +153,11 @@ class Tower:
                 out[f"{layer}.bias"].add_(weighted.sum(0))
 
 
+def bag_mean(vectors: Tensor, at: Tensor, real: Tensor) -> Tensor:
+    """The mean of a bag's vectors, float32 [N, E]: rows `at`, int64 [N, T], where `real`."""
+    words = vectors.index_select(0, at.reshape(-1)).view(*at.shape, -1).masked_fill(~real[..., None], 0)
+    return words.sum(1) / _counts(real)
+
+
 def _counts(real: Tensor) -> Tensor:
     return real.sum(1, keepdim=True).clamp(min=1).float()

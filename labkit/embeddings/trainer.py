@@ -12,7 +12,7 @@ from labkit.embeddings.mechanism import Method
 from labkit.embeddings.methods import CHOSEN, METHODS
 from labkit.embeddings.noise import DENSE, StepNoise
 from labkit.embeddings.optim import SGD, Mover
-from labkit.embeddings.tower import Tower
+from labkit.embeddings.tower import Tower, bag_mean
 from labkit.embeddings.unit_gradients import unit_gradients
 from labkit.errors import BadInput
 from labkit.population.capture import CapturedStep
@@ -187,11 +187,8 @@ class EmbeddingTrainer:
 
     def _logits(self, ids: Tensor) -> Tensor:
         real, at = ids >= 0, ids.clamp(min=0)
-        embedded, frozen = self.table[at], None
-        if self.vectors is not None:
-            words = self.vectors[at].masked_fill(~real[..., None], 0)
-            frozen = words.sum(1) / real.sum(1, keepdim=True).clamp(min=1)
-        return self.tower.forward(embedded, real, frozen).logits
+        frozen = None if self.vectors is None else bag_mean(self.vectors, at, real)
+        return self.tower.forward(self.table[at], real, frozen).logits
 
     def state(self) -> dict[str, Tensor]:
         """What a resumed run needs, on the CPU. It is private: the tables may lack noise that is still owed."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from labkit.embeddings.tower import Tower
+from labkit.embeddings.tower import Tower, bag_mean
 from labkit.population.clipping import SLACK_OF_SUMS, clip_factors
 from labkit.population.precision import matmul_precision
 
@@ -77,10 +77,7 @@ def unit_gradients(
     # Where every slot is real, masks over [P, S, dim] would cost as much as the rest; padding has the factor 0 anyway.
     filled = None if distinct else (ids >= 0).view(-1, slots)
     embedded = table.index_select(0, at.view(-1)).view(*at.shape, -1)
-    frozen = None
-    if vectors is not None:
-        words = vectors.index_select(0, at.view(-1)).view(*at.shape, -1).masked_fill(~filled[..., None], 0)
-        frozen = words.sum(1) / filled.sum(1, keepdim=True).clamp(min=1)
+    frozen = None if vectors is None else bag_mean(vectors, at, filled)
     present = there.repeat_interleave(per_unit) if distinct else filled.any(1) & there.repeat_interleave(per_unit)
     with matmul_precision(tf32):
         seen = tower.forward(embedded, filled, frozen)

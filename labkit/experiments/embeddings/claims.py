@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from labkit.charts.embeddings_verdicts import judged
-from labkit.experiments.embeddings.spec import ADAFEST, DPSGD, LAZYDP, YEAR, is_word
+from labkit.experiments.charged import spending
+from labkit.experiments.embeddings.spec import ADAFEST, DPSGD, LAZYDP, YEAR
 from labkit.runs.experiment import Claim
 from labkit.verdicts import words
 
@@ -34,27 +35,12 @@ def claims(view: View) -> list[Claim]:
 def invariants(view: View) -> list[Claim]:
     """What must hold whatever was asked for."""
     rows = view.results()
-    charged = [row for row in rows if "epsilon_spent" in row]
-    noiseless = [row for row in charged if is_word(row["epsilon"])]
-    redone = [row for row in charged if row.get("executions", 1) > 1]
-    spent = [(row["epsilon_spent"], row["epsilon"]) for row in charged if row not in noiseless and row not in redone]
     counted = [row for row in rows if "expected_false" in row]
     few = [row for row in counted if row["survivors"] < row["expected_false"] * 0.9 - _few(row)]
     many = [row for row in counted if row["survivors"] > row["expected_false"] * 1.1 + _few(row) + _touched(row)]
     dense = [row for row in rows if row["arm"] in (DPSGD, LAZYDP)]
     return [
-        Claim(
-            "nothing that was trained without interruption cost more than its epsilon",
-            all(cost <= epsilon * (1 + 1e-9) for cost, epsilon in spent),
-            f"{len(spent)} trainings; the largest share of an epsilon that was spent is "
-            f"{max((cost / epsilon for cost, epsilon in spent), default=0):.4f}",
-        ),
-        Claim(
-            "what a stop made a run do again is charged",
-            all(row["epsilon_spent"] >= row["epsilon"] * 0.99 for row in redone),
-            f"{len(redone)} trainings with noise from the operating system were resumed",
-        ),
-        Claim("nothing without noise shows an epsilon", not noiseless, f"{len(noiseless)} results do"),
+        *spending(rows, "trainings", "trainings"),
         Claim(
             "survivors are those that the noise alone lets through, and at most all that were touched",
             not few and not many,

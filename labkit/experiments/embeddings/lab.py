@@ -17,15 +17,13 @@ from labkit.data.table import Table, private_vocabulary
 from labkit.data.table_split import Examples, TableSplit, capped_units, split_table
 from labkit.embeddings.words import cut, word_vectors
 from labkit.errors import BadInput
-from labkit.experiments.embeddings.spec import CLIPPED, MONTHS, NONE, PERSON, PLAIN, EmbeddingsSpec
+from labkit.experiments.embeddings.spec import MONTHS, NONE, PERSON, EmbeddingsSpec
+from labkit.experiments.frontier.spec import CLIPPED, PLAIN
 from labkit.privacy import Plan
 from labkit.privacy.accounting import default_delta
 from labkit.runs.events import Progress
 from labkit.runs.experiment import Job, Resources
 from labkit.runs.naming import canonical
-
-# What makes another release of the same data: all fields that name a run but those that the plan's digest holds.
-IN_THE_PLAN = ("epsilon", "delta", "noise_source")
 
 
 @dataclass(frozen=True)
@@ -94,10 +92,6 @@ class Lab:
         if key not in self._grounds:
             self._grounds[key] = ground_of(point, self.resources.data, self.device)
         return self._grounds[key]
-
-    def key(self, place: int) -> str:
-        """The name of one training: all that makes it another one."""
-        return canonical(self.point(place).hashed())
 
     def progress(self, what: str) -> Progress:
         """How far the jobs are."""

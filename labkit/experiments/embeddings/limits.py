@@ -7,6 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadInput
+from labkit.experiments.charged import is_word
 from labkit.experiments.embeddings.spec import (
     ADAFEST,
     DPSGD,
@@ -18,7 +19,6 @@ from labkit.experiments.embeddings.spec import (
     PERSON,
     TUNED,
     EmbeddingsSpec,
-    is_word,
 )  # fmt: skip
 from labkit.runs.experiment import Estimate
 

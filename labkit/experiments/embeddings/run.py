@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 from labkit.embeddings.leak import ADAFEST, ADAFEST_PLUS, EANA, MECHANISMS, leak
+from labkit.experiments.charged import is_word
 from labkit.experiments.embeddings.lab import Lab
 from labkit.experiments.embeddings.spec import (
     DPSGD,
@@ -15,7 +16,6 @@ from labkit.experiments.embeddings.spec import (
     YEAR,
     EmbeddingsSpec,
     configuration,
-    is_word,
 )  # fmt: skip
 from labkit.experiments.embeddings.training import SECONDS, Trained, train
 from labkit.experiments.embeddings.tuning import rate_of, tuned_as

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
-from labkit.experiments.frontier.spec import CLIPPED, PLAIN, TUNED, FrontierSpec
+from labkit.experiments.frontier.spec import TUNED, FrontierSpec
 from labkit.spec import Spec, control
 
 DPSGD, FEST, ADAFEST, ADAFEST_PLUS, LAZYDP = "dpsgd", "fest", "adafest", "adafest_plus", "lazydp"
@@ -180,11 +180,6 @@ class EmbeddingsSpec(Spec):
 def middle(values: Sequence[Any]) -> Any:
     """The middle value of a list, the lower one of two."""
     return sorted(values)[(len(values) - 1) // 2]
-
-
-def is_word(epsilon: float | str) -> bool:
-    """Whether this is training without noise."""
-    return epsilon in (CLIPPED, PLAIN)
 
 
 def configuration(point: EmbeddingsSpec) -> str:

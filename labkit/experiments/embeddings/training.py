@@ -13,6 +13,7 @@ from torch import Tensor
 from labkit.embeddings.methods import ADAPTIVE
 from labkit.embeddings.survivors import expected_false
 from labkit.embeddings.trainer import EmbeddingTrainer
+from labkit.experiments.charged import is_word
 from labkit.experiments.embeddings import chosen
 from labkit.experiments.embeddings.lab import Ground, Lab, draw_label, plans_of
 from labkit.experiments.embeddings.spec import (
@@ -21,7 +22,6 @@ from labkit.experiments.embeddings.spec import (
     YEAR,
     EmbeddingsSpec,
     configuration,
-    is_word,
 )  # fmt: skip
 from labkit.experiments.embeddings.start import keys, method_of, model, warned
 from labkit.experiments.executions import Stretch as Execution

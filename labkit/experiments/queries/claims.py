@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labkit.charts.queries_rows import families, judged
+from labkit.experiments.charged import spending
 from labkit.experiments.frontier.spec import PLAIN
-from labkit.experiments.queries.spec import BASELINES, SYNTHETIC, is_word
+from labkit.experiments.queries.spec import BASELINES, SYNTHETIC
 from labkit.runs.experiment import Claim
 from labkit.verdicts import words
 
@@ -32,24 +33,9 @@ def claims(view: View) -> list[Claim]:
 def invariants(view: View) -> list[Claim]:
     """What must hold whatever was asked for."""
     rows = view.results()
-    charged = [row for row in rows if "epsilon_spent" in row]
-    noiseless = [row for row in charged if is_word(row["epsilon"])]
-    redone = [row for row in charged if row.get("executions", 1) > 1]
-    spent = [(row["epsilon_spent"], row["epsilon"]) for row in charged if row not in noiseless and row not in redone]
     shares = [row for row in rows if row["arm"] in BASELINES]
     return [
-        Claim(
-            "nothing that was trained without interruption cost more than its epsilon",
-            all(cost <= epsilon * (1 + 1e-9) for cost, epsilon in spent),
-            f"{len(spent)} releases; the largest share of an epsilon that was spent is "
-            f"{max((cost / epsilon for cost, epsilon in spent), default=0):.4f}",
-        ),
-        Claim(
-            "what a stop made a run do again is charged",
-            all(row["epsilon_spent"] >= row["epsilon"] * 0.99 for row in redone),
-            f"{len(redone)} runs with noise from the operating system were resumed",
-        ),
-        Claim("nothing without noise shows an epsilon", not noiseless, f"{len(noiseless)} results do"),
+        *spending(rows, "releases", "runs"),
         Claim("what no epsilon changes is the same at all of them", _one(shares), f"{len(shares)} results compared"),
         Claim(
             "every document got the same number of queries",

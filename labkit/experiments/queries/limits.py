@@ -6,7 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadInput
-from labkit.experiments.queries.spec import DIRECT, DOCUMENT, LOGIT, QueriesSpec, is_word
+from labkit.experiments.charged import is_word
+from labkit.experiments.queries.spec import DIRECT, DOCUMENT, LOGIT, QueriesSpec
 from labkit.runs.experiment import Estimate
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
+from labkit.experiments.charged import is_word
 from labkit.experiments.executions import cost
 from labkit.experiments.queries import learning, planted, tuning, writing
 from labkit.experiments.queries.lab import LEAD, Lab, Told
-from labkit.experiments.queries.spec import DIRECT, LOGIT, REAL, SYNTHETIC, UNTRAINED, UNTUNED, WARM, is_word
+from labkit.experiments.queries.spec import DIRECT, LOGIT, REAL, SYNTHETIC, UNTRAINED, UNTUNED, WARM
 from labkit.retrieval.encoder import Encoder
 from labkit.runs.events import Result
 from labkit.runs.experiment import Job, Resources

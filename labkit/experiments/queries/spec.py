@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from labkit.errors import BadInput
-from labkit.experiments.frontier.spec import CLIPPED, PLAIN, FrontierSpec
+from labkit.experiments.frontier.spec import FrontierSpec
 from labkit.spec import Spec, control
 
 # Arms.
@@ -111,11 +111,6 @@ class QueriesSpec(Spec):
         if not found or min(found) < 1:
             raise BadInput("canary_repeats", self.canary_repeats, "whole numbers of at least 1, separated by commas")
         return found
-
-
-def is_word(epsilon: float | str) -> bool:
-    """Whether this is training without noise."""
-    return epsilon in (CLIPPED, PLAIN)
 
 
 def called(epsilon: float | str) -> str:
