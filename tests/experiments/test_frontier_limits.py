@@ -64,6 +64,7 @@ def test_an_impossible_cell_of_a_grid_is_shown_not_refused():
     assert "none of its 8 nodes" in EXPERIMENT.impossible(some.points()[1])
 
 
+@pytest.mark.usefixtures("one_rate")
 def test_estimates_grow_with_the_work():
     device = torch.device("cpu")
 

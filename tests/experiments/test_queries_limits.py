@@ -142,6 +142,7 @@ def test_a_dry_run_says_what_a_release_will_cost(unit):
     assert "direct" not in EXPERIMENT.costs(spec(epsilon="plain", unit=unit), hpo())
 
 
+@pytest.mark.usefixtures("one_rate")
 def test_estimates_grow_with_the_work():
     def seconds(**changes):
         return EXPERIMENT.estimate(spec(**changes), hpo(), torch.device("cpu")).seconds

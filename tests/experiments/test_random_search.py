@@ -165,6 +165,7 @@ def test_an_impossible_cell_of_a_grid_is_shown_not_refused(digits):
     assert [EXPERIMENT.impossible(point) is None for point in some.points()] == [True, False]
 
 
+@pytest.mark.usefixtures("one_rate")
 def test_estimates_grow_with_the_work(digits):
     device = torch.device("cpu")
     small, large = (EXPERIMENT.estimate(spec(budget=b), digits, device).seconds for b in (10, 500))

@@ -147,6 +147,7 @@ def test_an_epsilon_that_cannot_be_reached_is_refused_before_training(
         TOUR.check(ASKED.changed(epsilon="plain,3"), resources.data)
 
 
+@pytest.mark.usefixtures("one_rate")
 def test_estimates_grow_with_every_epsilon(resources: Resources) -> None:
     one, two = (
         TOUR.estimate(ASKED.changed(epsilon=epsilon), resources.data, resources.device) for epsilon in ("2", "2,8")
