@@ -41,10 +41,14 @@ class PrivateTrainer:
         masks: 0/1 tensors [K, ...] for some or all parameters; what they mask is set to zero and gets neither gradient
             nor noise.
         padded: places in a slot of the batch table; None for a size that is rarely exceeded.
+        span: (first, last) where the plan covers several stages: this trainer runs its steps first to last - 1. Draws
+            and noise of a step are named by its number in the plan, so stages under the same keys share neither; a
+            stage begins without momentum. None for the whole plan.
         capture, tf32: as for `labkit.population.Trainer`; TF32 never touches norms, sums or noise.
 
     Raises:
-        BadInput: plans that differ in what members must share, or a data set of another size than the plans'.
+        BadInput: plans that differ in what members must share, a data set of another size than the plans', or a span
+            that is empty or not of the plan.
     """
 
     def __init__(
@@ -62,10 +66,12 @@ class PrivateTrainer:
         momentum: float = 0.0,
         masks: Params | None = None,
         padded: int | None = None,
+        span: tuple[int, int] | None = None,
         capture: bool | None = None,
         tf32: bool = False,
     ) -> None:
         self.plan, self.plans, self.count = plans[0], tuple(plans), members(params)
+        self.first, self.last = (0, self.plan.steps) if span is None else span
         self._refuse(len(y), noise_keys)
         self.arch, self.x, self.y, self.tf32, self.momentum = arch, x, y, tf32, momentum
         device = x.device
@@ -83,8 +89,10 @@ class PrivateTrainer:
         self.ends, self.rows = draws.ends, draws.rows.to(device)
         self.groups = torch.tensor(groups or [0] * self.count, device=device)
         self.shared = len(draw_keys) == 1
-        self.done, self.slot = 0, torch.zeros(1, dtype=torch.int32, device=device)
-        self.step = torch.zeros(1, dtype=torch.int32, device=device)
+        # Both count from the plan's start, whatever the span: the batch is the slot's, the noise the step's.
+        self.slot = torch.full((1,), self._slots(self.first), dtype=torch.int32, device=device)
+        self.step = torch.full((1,), self.first, dtype=torch.int32, device=device)
+        self.done = self.first
         self.seen, self.clipped, self.dropped = torch.zeros(3, self.count, dtype=torch.int64, device=device).unbind()
         if device.type == "cuda":
             self._keys = torch.tensor(self.noise_keys, dtype=torch.int64, device=device)
@@ -101,6 +109,8 @@ class PrivateTrainer:
                     raise BadInput(name, getattr(plan, name), f"one for all members, here {getattr(self.plan, name)}")
         if self.plan.examples != examples:
             raise BadInput("examples", self.plan.examples, f"{examples}, the size of the training set")
+        if not 0 <= self.first < self.last <= self.plan.steps:
+            raise BadInput("span", (self.first, self.last), f"a step or more of the plan's, 0 to {self.plan.steps}")
         if len(self.plans) != self.count or len(noise_keys) != self.count:
             raise BadInput("plans", len(self.plans), f"{self.count}: a plan and a noise key for each member")
         private = [key for key, plan in zip(noise_keys, self.plans, strict=True) if plan.private]
@@ -119,20 +129,24 @@ class PrivateTrainer:
 
     @property
     def steps(self) -> int:
-        """Steps of the whole run."""
-        return self.plan.steps
+        """The number of the plan's step at which this trainer ends: steps of the whole run without a span."""
+        return self.last
 
     def advance(self, steps: int) -> None:
-        """Run up to `steps` more steps, fewer at the end of the plan."""
+        """Run up to `steps` more steps, fewer at the end of the span."""
         for _ in range(min(steps, self.steps - self.done)):
-            first, end = (self.ends[self.done - 1] if self.done else 0), self.ends[self.done]
+            first, end = self._slots(self.done), self._slots(self.done + 1)
             for slot in range(first, end):
                 self._run(slot == first, slot == end - 1)
             self.done += 1
 
+    def _slots(self, steps: int) -> int:
+        """Slots of the plan's first `steps` steps."""
+        return self.ends[steps - 1] if steps else 0
+
     def _run(self, fresh: bool, last: bool) -> None:
         with matmul_precision(self.tf32), torch.no_grad():
-            if not self.capture or self.done < WARM_UP:
+            if not self.capture or self.done - self.first < WARM_UP:
                 self._piece(fresh, last)
                 return
             if (fresh, last) not in self._graphs:
@@ -205,12 +219,14 @@ class PrivateTrainer:
         """Go on from `state()`.
 
         Raises:
-            BadInput: the state is one of other plans or of other noise.
+            BadInput: the state is one of other plans, of other noise or of another span.
         """
         if not torch.equal(state["plans"], self._digests()):
             raise BadInput("plan", "another one than the checkpoint's", "the plan that the run began with")
         if "noise_keys" in state and state["noise_keys"].tolist() != list(self.noise_keys):
             raise BadInput("noise_keys", "other ones than the checkpoint's", "the keys that the run began with")
+        if not self.first <= int(state["step"]) <= self.last:
+            raise BadInput("step", int(state["step"]), f"{self.first} to {self.last}, of this trainer's span")
         self.weights.data.copy_(state["weights"])
         for name in ("step", "slot", "seen", "clipped", "dropped"):
             getattr(self, name).copy_(state[name])
