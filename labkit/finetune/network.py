@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -155,6 +155,10 @@ class Network:
     def classes(self) -> int:
         return self.stages.get_submodule(self.head).out_features
 
+    def to(self, device: torch.device | str, dtype: torch.dtype = torch.float32) -> Network:
+        """A copy on another device, or in another format."""
+        return replace(self, stages=copy.deepcopy(self.stages).to(device=device, dtype=dtype))
+
     def parameters(self) -> dict[str, Tensor]:
         """All numbers of the network by their names, the head's included; not to be written."""
         return {name: tensor.detach() for name, tensor in self.stages.named_parameters()}
@@ -177,7 +181,7 @@ class Network:
 
     def late(self, layers: int) -> int:
         """The first stage behind the last weight layer that stays frozen if only the last `layers` of them may move,
-        the head counted; 0 layers stands for all.
+        the head counted; 0 layers stands for all. A stage that holds a frozen layer is frozen whole.
 
         Raises:
             BadInput: more layers than there are.

@@ -1,0 +1,218 @@
+"""K networks that differ from one public network in what moves alone: the population that a fine-tune trains.
+
+What moves is all that is stacked: whole parameters [K, ...], and of a weight some rows, [K, r, ...]. Everything else
+is the public network's, once for all members. What is not there cannot move, gets no noise and costs no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from labkit.errors import BadInput
+from labkit.finetune.moving import Moving, moving
+from labkit.finetune.network import Network
+from labkit.finetune.tapped import tapped_alone, tapped_stacked
+from labkit.population.clipping import SLACK_OF_SUMS, Clipped, add_gradients, clip_factors, silence, silence_
+from labkit.population.params import Params, Shapes, members
+from labkit.population.precision import matmul_precision
+from labkit.population.taps import hooked
+
+AT_ONCE = 512  # images that pass the frozen stages together
+
+
+class Tail:
+    """The stages of a public network from the first that holds something that moves.
+
+    It serves where private training and evaluation ask for an `Architecture`, with `features(images)` in place of the
+    images.
+
+    Args:
+        network: the public network, on the device and in the format in which to compute.
+        whole: parameters that move in full, by their names in `network.stages`.
+        rows: rows that move of the weights of layers: layer name -> int64 [K, r], one set for each member, or [1, r].
+        base: values that stand in place of the network's own where nothing moves, without an axis of members.
+        absolute: whether a clipped sum adds up the absolute values of the weights' clipped gradients instead.
+
+    Raises:
+        BadInput: nothing moves, a name that is none, or a layer without formulas for per-example gradients.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        whole: Collection[str],
+        rows: Mapping[str, Tensor] | None = None,
+        *,
+        base: Mapping[str, Tensor] | None = None,
+        absolute: bool = False,
+    ) -> None:
+        own = network.parameters() | dict(base or {})
+        first = next(iter(own.values()))
+        self.network, self.whole, self.absolute, self.base = network, frozenset(whole), absolute, dict(base or {})
+        self.rows = {name: index.to(first.device) for name, index in (rows or {}).items() if index.shape[-1]}
+        moves = self.whole | {f"{name}.weight" for name in self.rows}
+        if unknown := moves - own.keys():
+            raise BadInput("whole", sorted(unknown)[0], f"names of parameters of {network.name}")
+        if not moves:
+            raise BadInput("method", "one that moves nothing", "at least one number that moves")
+        self.first = min(network.stage_of(name) for name in moves)
+        self.module = network.stages[self.first :]  # under their old numbers
+        self.names = tuple(name for name in own if name in moves)
+        self._own = {name: tensor for name, tensor in own.items() if network.stage_of(name) >= self.first}
+        self._buffers = dict(self.module.named_buffers())
+        self.layers = self._layers()
+        transform = network.transform
+        blank = torch.zeros(1, transform.channels, *transform.size, device=first.device)
+        self.example_dims = self.features(blank).dim() - 1
+        # One after another a member's last bits cannot depend on its neighbours, and a convolution fills a card alone.
+        convolves = any(isinstance(m, nn.Conv2d) for m in self.module.modules())
+        self.stacked = first.device.type == "cuda" and not convolves
+        self._alone: dict[int, Tail] = {}
+
+    def _layers(self) -> dict[str, Moving]:
+        """What moves of which layer, by the layer's name."""
+        found: dict[str, set[str]] = {}
+        for name in self.names:
+            layer, _, kind = name.rpartition(".")
+            found.setdefault(layer, set()).add(kind)
+        made = {}
+        for name, kinds in found.items():
+            rows = None if f"{name}.weight" in self.whole else self.rows.get(name)
+            layer = self.network.stages.get_submodule(name)
+            made[name] = moving(name, layer, weight="weight" in kinds, bias="bias" in kinds, rows=rows)
+        return made
+
+    @torch.no_grad()
+    def features(self, images: Tensor) -> Tensor:
+        """What the frozen stages make of images [n, channels, h, w]: the examples of everything that moves."""
+        frozen = self.network.stages[: self.first]
+        dtype = next(iter(self._own.values())).dtype
+        return torch.cat([frozen(part.to(dtype)) for part in images.split(AT_ONCE)])
+
+    def shapes(self) -> Shapes:
+        """The shape of each moving parameter of one member: of a weight, of the rows that move."""
+        return {name: tuple(self._public(name).shape[1:]) for name in self.names}
+
+    def start(self, head: Mapping[str, Tensor], count: int = 1) -> Params:
+        """`count` members that are the public network with a new head, [K, ...] or [...] (`Network.drawn_head`)."""
+        made = {name: self._public(name).expand(count, *self.shapes()[name]).clone() for name in self.names}
+        for name, value in head.items():
+            if name in made:
+                made[name].copy_(value)
+        return made
+
+    def _public(self, name: str) -> Tensor:
+        """The public values of what moves, [K or 1, ...]."""
+        if name in self.whole:
+            return self._own[name].unsqueeze(0)
+        return self._own[name][self.rows[name.rpartition(".")[0]]]
+
+    def member(self, k: int) -> Tail:
+        """The tail of one member, for its parameters [1, ...]."""
+        if all(len(index) == 1 for index in self.rows.values()):
+            return self
+        if k not in self._alone:
+            rows = {name: index[k : k + 1] if len(index) > 1 else index for name, index in self.rows.items()}
+            self._alone[k] = Tail(self.network, self.whole, rows, base=self.base, absolute=self.absolute)
+        return self._alone[k]
+
+    def full(self, params: Params) -> Params:
+        """The parameters [K, ...] with the rows that move in their places among those that do not."""
+        made, count = {}, members(params)
+        for name, value in params.items():
+            made[name] = value
+            if name not in self.whole:
+                made[name] = self._own[name].unsqueeze(0).repeat(count, *[1] * self._own[name].dim())
+                index = self.rows[name.rpartition(".")[0]].expand(count, -1)
+                made[name][torch.arange(count, device=index.device).unsqueeze(1), index] = value
+        return made
+
+    def _call(self, own: Params, x: Tensor) -> Tensor:
+        """Logits [B, classes] of one member."""
+        given = {name: own.get(name, tensor) for name, tensor in self._own.items()}
+        return functional_call(self.module, given | self._buffers, (x,))
+
+    def _shared(self, x: Tensor) -> bool:
+        return x.dim() == self.example_dims + 1
+
+    def logits(self, params: Params, x: Tensor) -> Tensor:
+        """Logits [K, B, classes] of features x: [B, ...] shared by all members, or [K, B, ...]."""
+        full, shared = self.full(params), self._shared(x)
+        if self.stacked:
+            return vmap(self._call, (0, None if shared else 0))(full, x)
+        each = [{name: tensor[k] for name, tensor in full.items()} for k in range(members(params))]
+        return torch.stack([self._call(own, x if shared else x[k]) for k, own in enumerate(each)])
+
+    def clipped_sum(
+        self,
+        params: Params,
+        x: Tensor,
+        y: Tensor,
+        out: Params,
+        *,
+        clip: Tensor,
+        weight: Tensor,
+        fresh: bool,
+        masks: Params | None = None,
+    ) -> Clipped:
+        """As `Architecture.clipped_sum`, over what moves alone.
+
+        Raises:
+            BadInput: masks; what must not move is not among the parameters.
+        """
+        if masks:
+            raise BadInput("masks", ", ".join(masks), "none: what is frozen is not among the parameters")
+        count = members(params)
+        y, weight = (t.expand(count, t.shape[-1]) for t in (y, weight))
+        if self.stacked:
+            found = tapped_stacked(self.module, self._call, self.layers, self._detached(params), x, y, self._shared(x))
+            return self._clip(found, out, clip, weight, fresh)
+        reports = []
+        for k in range(count):
+            one, place = self.member(k), slice(k, k + 1)
+            own = {name: tensor[0] for name, tensor in one._detached({n: t[place] for n, t in params.items()}).items()}
+            batch = x if self._shared(x) else x[k]
+            found = tapped_alone(one.module, one._call, one.layers, own, batch, y[place])
+            buffers = {name: tensor[place] for name, tensor in out.items()}
+            reports.append(one._clip(found, buffers, clip[place], weight[place], fresh))
+        return Clipped(*(torch.cat([getattr(r, n) for r in reports]) for n in ("loss", "norms", "clipped", "dropped")))
+
+    def _detached(self, params: Params) -> Params:
+        return self.full({name: tensor.detach() for name, tensor in params.items()})
+
+    def _clip(
+        self, found: tuple[Params, Params, Tensor], out: Params, clip: Tensor, weight: Tensor, fresh: bool
+    ) -> Clipped:
+        inputs, deltas, losses = found
+        with matmul_precision(False), torch.no_grad():  # the reason stands at MLP.clipped_sum
+            squares = torch.zeros_like(losses)
+            for name, layer in self.layers.items():
+                squares += layer.squares(inputs[name], deltas[name])
+            factors, report = clip_factors(squares.sqrt_(), clip, weight, losses, slack=SLACK_OF_SUMS)
+            total: Params = {}
+            for name, layer in self.layers.items():
+                a, delta = silence(inputs[name]), deltas[name]
+                scaled = silence_(delta * factors.view(*factors.shape, *[1] * (delta.dim() - 2)))
+                sums = layer.absolutes(a, scaled) if self.absolute else layer.sums(a, scaled)
+                total |= {f"{name}.{kind}": value for kind, value in sums.items()}
+            add_gradients(out, total, fresh=fresh, masks=None)
+        return report
+
+    def activation_numbers(self) -> int:
+        """Numbers held per example and member during a forward pass; for predicting memory."""
+        found: list[int] = []
+        transform = self.network.transform
+        blank = torch.zeros(1, transform.channels, *transform.size, device=next(iter(self._own.values())).device)
+
+        def note(_: str, given: Tensor, output: Tensor) -> Tensor:
+            found.append(output[0].numel())
+            return output
+
+        leaves = [name for name, module in self.module.named_modules() if not list(module.children())]
+        with torch.no_grad(), hooked(self.module, leaves, note):
+            self._call({}, self.features(blank))
+        return sum(found)
