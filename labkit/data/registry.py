@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from labkit.data import digits, fashion_mnist, folder, hub, npz
+from labkit.data import digits, fashion_mnist, folder, hub, mnist, npz
 from labkit.data.dataset import Dataset
 from labkit.errors import BadInput
 
 LOADERS: dict[str, Callable[[], Dataset]] = {
     "fashion_mnist": fashion_mnist.load,
+    "mnist_5k": mnist.load,
     "digits": digits.load,
 }
 

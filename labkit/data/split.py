@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from labkit.data.dataset import Dataset
+from labkit.errors import BadInput
 
 if TYPE_CHECKING:
     from torch import Tensor, device
 
 TRAIN, SELECTION = 0.70, 0.15  # of all examples; the rest is the test part
+ROUNDING = 1e-4  # of a pixel: scaling in float32 and back loses less
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Split:
         test: what is reported; never selects anything.
         classes: the names of the classes.
         public: whether the data are published.
+        mean, std: the constants that scaled the images.
     """
 
     name: str
@@ -59,6 +62,22 @@ class Split:
     test: Part
     classes: tuple[str, ...]
     public: bool = False
+    mean: float = 0.0
+    std: float = 1.0
+
+    def pixels(self, part: Part) -> Tensor:
+        """A part's images with pixels from 0 to 1, float32 of the shape of `part.x`: what a public model's own
+        constants are made for.
+
+        Raises:
+            BadInput: images of floats that were never pixels from 0 to 1.
+        """
+        images = part.x * self.std + self.mean
+        low, high = (float(images.min()), float(images.max())) if len(part) else (0.0, 1.0)
+        if low < -ROUNDING or high > 1 + ROUNDING:
+            allowed = f"images of whole numbers from 0 to 255, or floats from 0 to 1; there are {low:.4g} to {high:.4g}"
+            raise BadInput("data", self.name, allowed)
+        return images.clamp_(0, 1)
 
 
 def split(dataset: Dataset, split_seed: int, key: bytes = b"") -> Split:
@@ -76,4 +95,5 @@ def split(dataset: Dataset, split_seed: int, key: bytes = b"") -> Split:
     train, selection = round(TRAIN * len(dataset)), round(SELECTION * len(dataset))
     sizes = (train, selection, len(dataset) - train - selection)
     parts = (Part(x[chosen], y[chosen]) for chosen in order.split(sizes))
-    return Split(dataset.name, dataset.fingerprint(key), *parts, classes=dataset.classes, public=dataset.public)
+    constants = {"mean": dataset.mean, "std": dataset.std}
+    return Split(dataset.name, dataset.fingerprint(key), *parts, dataset.classes, dataset.public, **constants)

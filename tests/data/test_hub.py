@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 from PIL import Image as Pictures
 
-from labkit.data import hub, load
+from labkit.data import hub, load, split
 from labkit.errors import BadInput
 
 
@@ -70,6 +70,26 @@ def test_fetched_once_then_read_without_the_hub(the_hub, monkeypatch):
     assert pets.classes == ("cat", "dog")
     assert pets.public
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_colours_under_other_column_names(the_hub):
+    # uoft-cs/cifar10 calls them img and label; uoft-cs/cifar100 has two labels, of which the first, finer one is meant
+    colours = [Pictures.new("RGB", (32, 32), (i, 2 * i, 255 - i)) for i in range(100)]
+    columns = {"img": colours, "fine_label": [i % 4 for i in range(100)], "coarse_label": [i % 2 for i in range(100)]}
+    features = {
+        "img": Image(),
+        "fine_label": ClassLabel(["airplane", "ship", "cat", "dog"]),
+        "coarse_label": ClassLabel(),
+    }
+    the_hub.answer = Table(columns, features)
+    hub.fetch("hub:uoft-cs/cifar100")
+    found = load("hub:uoft-cs/cifar100")
+    assert found.images.shape == (100, 3, 32, 32)
+    assert found.images[7, :, 5, 5].tolist() == [7, 14, 248]
+    assert (found.classes[2], found.labels[:5].tolist()) == ("cat", [0, 1, 2, 3, 0])
+    parts = split(found, split_seed=0)
+    seen = parts.pixels(parts.train)
+    assert (seen * 255 - (seen * 255).round()).abs().max() < 1e-3
 
 
 def test_not_fetched_says_how(the_hub):

@@ -10,14 +10,14 @@ from labkit.errors import BadInput
 
 
 def test_every_name_loads_and_is_offered():
-    assert names() == ("fashion_mnist", "digits")
+    assert names() == ("fashion_mnist", "mnist_5k", "digits")
     for name in names():
         assert load(name).public
 
 
 @pytest.mark.parametrize("name", ["", "mnist", "missing.npz", "/nowhere", __file__, "FASHION_MNIST"])
 def test_an_unknown_name_is_told_what_there_is(name):
-    with pytest.raises(BadInput, match="fashion_mnist, digits, hub:NAME, or the path") as caught:
+    with pytest.raises(BadInput, match="fashion_mnist, mnist_5k, digits, hub:NAME, or the path") as caught:
         load(name)
     assert caught.value.value == name
 

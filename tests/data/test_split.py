@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labkit.data import Dataset, Part, load, split
+from labkit.errors import BadInput
 
 
 def numbered(n: int) -> Dataset:
@@ -62,6 +63,35 @@ def test_the_shuffle_is_its_seeds_alone():
     other = split(numbered(100), split_seed=6)
     assert torch.equal(first.train.x, again.train.x)
     assert not torch.equal(first.train.x, other.train.x)
+
+
+@pytest.mark.parametrize("name", ["fashion_mnist", "mnist_5k"])
+def test_whole_numbers_come_back_as_pixels(name):
+    dataset = load(name)
+    parts = split(dataset, split_seed=1)
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(1))
+    seen = torch.cat([parts.pixels(part) for part in (parts.train, parts.selection, parts.test)])
+    assert (parts.mean, parts.std) == (dataset.mean, dataset.std)
+    assert (seen.dtype, seen.min(), seen.max()) == (torch.float32, 0, 1)
+    torch.testing.assert_close(seen * 255, torch.from_numpy(dataset.images[order.numpy()]).float(), rtol=0, atol=1e-3)
+
+
+def test_pixels_by_hand_and_the_part_stays_as_it_was():
+    dataset = replace(numbered(100), images=np.arange(100, dtype=np.uint8).reshape(100, 1, 1, 1), mean=0.5, std=0.25)
+    parts = split(dataset, split_seed=0)
+    before = parts.test.x.clone()
+    torch.testing.assert_close(parts.pixels(parts.test).flatten() * 255, before.flatten() * 63.75 + 127.5)
+    assert torch.equal(parts.test.x, before)
+    assert parts.pixels(Part(before[:0], parts.test.y[:0])).shape == (0, 1, 1, 1)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 1.001), (-0.001, 1), (0, 255)])
+def test_floats_that_were_never_pixels_are_refused(low, high):
+    images = np.full((100, 1, 1, 1), low, np.float32)
+    images[50:] = high
+    parts = split(replace(numbered(100), images=images), split_seed=0)
+    with pytest.raises(BadInput, match=rf"data = 'numbered'.*floats from 0 to 1; there are {low} to {high}"):
+        parts.pixels(parts.train)
 
 
 def test_private_data_need_the_stores_key():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import torch
@@ -57,8 +57,8 @@ class Batch:
         """The split on the device, as vectors, with the thinned class thinned."""
         held, device = self.resources.data, self.resources.device
         train = thinned(held.train, self.point, held.classes)
-        parts = [Part(part.flat, part.y).to(device) for part in (train, held.selection, held.test)]
-        return Split(held.name, held.fingerprint, *parts, held.classes, held.public)
+        train, selection, test = (Part(p.flat, p.y).to(device) for p in (train, held.selection, held.test))
+        return replace(held, train=train, selection=selection, test=test)
 
     @cached_property
     def plans(self) -> Plans:

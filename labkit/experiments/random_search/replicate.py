@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from labkit.data import Split
@@ -91,5 +91,5 @@ def replicate(point: RandomSearchSpec, seed: int, resources: Resources) -> Repli
         return Part(part.flat if flat else part.x, part.y).to(resources.device)
 
     data = resources.data
-    parts = placed(data.train), placed(data.selection), placed(data.test)
-    return Replicate(point, seed, resources, Split(data.name, data.fingerprint, *parts, data.classes, data.public))
+    train, selection, test = (placed(part) for part in (data.train, data.selection, data.test))
+    return Replicate(point, seed, resources, replace(data, train=train, selection=selection, test=test))
