@@ -23,7 +23,7 @@ def add_experiment(command: argparse.ArgumentParser) -> None:
         "-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"),
         help="a parameter; what is not given takes the preset's value",
     )  # fmt: skip
-    command.add_argument("--preset", help="quick (CPU and CI) or full (one GPU)")
+    command.add_argument("--preset", help="quick (CPU and CI), full (one GPU), or another that the notebook has")
     command.add_argument("--device", help="auto, cpu or cuda")
     add_store(command)
 

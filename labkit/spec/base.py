@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator, model_validator
@@ -25,6 +26,8 @@ class Spec(BaseModel):
     # What `data` names, "images", "corpus" or "table", and the field that names pretrained weights, if any does.
     data_kind: ClassVar[str] = "images"
     pretrained: ClassVar[str] = ""
+    # Presets beside quick and full, by name: the values that differ from full's.
+    more_presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -54,7 +57,7 @@ class Spec(BaseModel):
             return given
         given = {name: value for name, value in given.items() if value is not None}
         preset = given.get("preset", "quick")
-        known = preset if preset in PRESETS else "quick"  # an unknown preset is reported by its own field
+        known = preset if preset in (*PRESETS, *cls.more_presets) else "quick"  # its own field reports an unknown one
         return {name: item.presets[known] for name, item in cls.controls().items()} | given
 
     @field_validator("*", mode="before")
@@ -71,7 +74,12 @@ class Spec(BaseModel):
             extra = dict(info.json_schema_extra["control"])
             grid = get_origin(info.annotation) is tuple
             kind = extra.pop("kind", None) or (info.annotation.__args__[0] if grid else info.annotation).__name__
+            for preset, changes in cls.more_presets.items():
+                extra["presets"] = extra["presets"] | {preset: changes.get(name, extra["presets"]["full"])}
             made[name] = Control(name=name, kind=kind, grid=grid, **extra)
+        if cls.more_presets:
+            named = {preset: preset for preset in (*PRESETS, *cls.more_presets)}
+            made["preset"] = replace(made["preset"], choices=tuple(named), presets=named)
         return made
 
     @classmethod
