@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -61,30 +61,34 @@ def advance(
     looks: Iterable[int] = (),
     look: Callable[[int], Iterable[Told]] = lambda step: (),
 ) -> Generator[Told, None, list[Stretch]]:
-    """Train to the plan's end, from the checkpoint if there is one.
+    """Train to the trainer's end, from the checkpoint if there is one.
 
     With noise from the operating system a resumed run cannot go on with the same draws and noise: it draws anew, and
     steps that were begun before the stop and are done again are another release. So each stretch between two looks is
     put on record *before* it is run.
+
+    A plan may have several stages, each with a trainer that begins where the one before it ended and a name of its own:
+    `together` collects what they return.
 
     Args:
         name: of the training, as `Lab.key` makes it.
         seconds: that it takes, for progress.
         stride: steps after which progress is told and a checkpoint offered.
         kept: whether there are checkpoints; without, a run that was stopped begins this training again.
-        looks: steps after which `look(step)` says something.
+        looks: steps after which `look(step)` says something; those of other stages are passed over.
 
     Returns:
         every stretch that was ever begun; of a seeded run the whole, once.
     """
-    key, resources = f"training-{name}", lab.resources
+    key, resources, first = f"training-{name}", lab.resources, trainer.done
     if kept and key in resources.checkpoints:
         trainer.load(resources.checkpoints[key])
     fresh = trainer.plan.private and trainer.plan.noise_source == OS
     begun = stretches(resources.chunks, name)
     execution = 1 + max((stretch.execution for stretch in begun), default=-1)
     before, start = lab.done, trainer.done
-    for stop in sorted({*looks, trainer.steps}):
+    wanted = {step for step in looks if step <= trainer.steps}
+    for stop in sorted({*wanted, trainer.steps}):
         if stop <= trainer.done:
             continue
         if fresh:
@@ -95,27 +99,43 @@ def advance(
             trainer.advance(min(stride, stop - trainer.done))
             lab.done = before + seconds * (trainer.done - start) / max(1, trainer.steps - start)
             yield place, lab.progress(f"{name}: step {trainer.done} of {trainer.steps}")
-            if trainer.done == stop:
+            if trainer.done in wanted:
                 yield from look(stop)  # before the checkpoint: a run that goes on from there does not look again
             if kept:
                 yield place, Checkpoint(key, trainer.state)
     lab.done = before + seconds
-    return begun if fresh else [Stretch(0, 0, trainer.steps)]
+    return begun if fresh else [Stretch(0, first, trainer.steps)]
 
 
 def stretches(chunks: Mapping[str, Mapping[str, Tensor]], name: str) -> list[Stretch]:
     """What earlier executions of a training had begun."""
-    found = [held["stretch"].tolist() for key, held in chunks.items() if key.startswith(f"begun-{name}-")]
+    begun = ((key, held["stretch"].tolist()) for key, held in chunks.items() if key.startswith(f"begun-{name}-"))
+    # The name of one training may be the beginning of another's.
+    found = [numbers for key, numbers in begun if key == _key(name, Stretch(*numbers))]
     return [Stretch(*numbers) for numbers in sorted(found)]
 
 
+def together(stages: Iterable[Iterable[Stretch]]) -> list[Stretch]:
+    """The stretches of several stages of one plan in one list, every execution of every stage with a number of its own:
+    a stage that was done again is no reason to count another one twice."""
+    found: list[Stretch] = []
+    for stage in stages:
+        numbers: dict[int, int] = {}
+        start = 1 + max((stretch.execution for stretch in found), default=-1)
+        found += [
+            replace(stretch, execution=start + numbers.setdefault(stretch.execution, len(numbers))) for stretch in stage
+        ]
+    return found
+
+
 def cost(plan: Plan, begun: Iterable[Stretch]) -> Spent:
-    """What all executions of a training cost together; those after the first count what they did again."""
-    executions: dict[int, tuple[int, int]] = {}
-    for stretch in begun:
-        first, last = executions.get(stretch.execution, (stretch.first, stretch.last))
-        executions[stretch.execution] = min(first, stretch.first), max(last, stretch.last)
-    if len(executions) == 1 and next(iter(executions.values())) == (0, plan.steps):
+    """What all executions of a training cost together, of one with stages those of all stages (`together`).
+
+    If every step was begun exactly once that is the plan's own cost; otherwise every execution counts with all that it
+    began.
+    """
+    executions = _ranges(begun)
+    if not plan.private or _once(executions.values(), plan.steps):
         return plan.spent_after(plan.steps)
     common = {"name": "run", "plan": plan, "fingerprint": "data"}
     entries = [
@@ -126,12 +146,15 @@ def cost(plan: Plan, begun: Iterable[Stretch]) -> Spent:
 
 
 def ledger_rows(plan: Plan, begun: Iterable[Stretch], group: str) -> list[Point]:
-    """The training's rows of the series `ledger`; none without noise."""
+    """The training's rows of the series `ledger`, one for each execution; none without noise.
+
+    A seeded training's stages are one row: who trains without stages under the same key shares all its draws.
+    """
     if not plan.private:
         return []
-    executions: dict[int, list[Stretch]] = {}
-    for stretch in begun:
-        executions.setdefault(stretch.execution, []).append(stretch)
+    executions = _ranges(begun)
+    if plan.noise_source != OS and _once(executions.values(), plan.steps):
+        executions = {0: (0, plan.steps)}  # other networks share these draws, whether they have stages or none
     common = {"what": "training", "networks": 1, "noise_multiplier": plan.noise_multiplier, "delta": plan.delta}
     return [
         Point(
@@ -140,11 +163,30 @@ def ledger_rows(plan: Plan, begun: Iterable[Stretch], group: str) -> list[Point]
             | {
                 "group": f"{group}, execution {number}",
                 "sample_rate": plan.sample_rate,
-                "steps": max(s.last for s in some) - min(s.first for s in some),
+                "steps": last - first,
             },
         )
-        for number, some in executions.items()
+        for number, (first, last) in executions.items()
     ]
+
+
+def _ranges(begun: Iterable[Stretch]) -> dict[int, tuple[int, int]]:
+    """The steps that each execution began, first to last - 1: it goes from one to the next."""
+    found: dict[int, tuple[int, int]] = {}
+    for stretch in begun:
+        first, last = found.get(stretch.execution, (stretch.first, stretch.last))
+        found[stretch.execution] = min(first, stretch.first), max(last, stretch.last)
+    return found
+
+
+def _once(ranges: Iterable[tuple[int, int]], steps: int) -> bool:
+    """Whether the ranges are all of 0..steps - 1, none of them twice."""
+    end = 0
+    for first, last in sorted(ranges):
+        if first != end:
+            return False
+        end = last
+    return end == steps
 
 
 def _key(name: str, stretch: Stretch) -> str:
