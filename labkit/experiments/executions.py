@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -49,6 +49,21 @@ class Stretch:
     last: int
 
 
+@dataclass(frozen=True)
+class Release:
+    """One of the trainings that a trainer advances together.
+
+    Args:
+        place: of its job.
+        name: of the training, under which its stretches are on record.
+        plan: its own.
+    """
+
+    place: int
+    name: str
+    plan: Plan
+
+
 def advance(
     lab: Bench,
     place: int,
@@ -61,40 +76,70 @@ def advance(
     looks: Iterable[int] = (),
     look: Callable[[int], Iterable[Told]] = lambda step: (),
 ) -> Generator[Told, None, list[Stretch]]:
+    """`advance_all` of a trainer of one network.
+
+    Args:
+        place, name: as of a `Release`.
+
+    Returns:
+        every stretch that was ever begun; of a seeded run the whole, once.
+    """
+    release = Release(place, name, trainer.plan)
+    given = {"seconds": seconds, "stride": stride, "kept": kept, "looks": looks, "look": look}
+    (begun,) = yield from advance_all(lab, [release], name, trainer, **given)
+    return begun
+
+
+def advance_all(
+    lab: Bench,
+    releases: Sequence[Release],
+    name: str,
+    trainer: Trainer,
+    *,
+    seconds: float,
+    stride: int = 1,
+    kept: bool = True,
+    looks: Iterable[int] = (),
+    look: Callable[[int], Iterable[Told]] = lambda step: (),
+) -> Generator[Told, None, list[list[Stretch]]]:
     """Train to the trainer's end, from the checkpoint if there is one.
 
     With noise from the operating system a resumed run cannot go on with the same draws and noise: it draws anew, and
     steps that were begun before the stop and are done again are another release. So each stretch between two looks is
-    put on record *before* it is run.
+    put on record *before* it is run, for each of the trainings under its own name: those that are resumed together
+    may be others than those that were stopped together.
 
     A plan may have several stages, each with a trainer that begins where the one before it ended and a name of its own:
     `together` collects what they return.
 
     Args:
-        name: of the training, as `Lab.key` makes it.
+        releases: the trainings, in the trainer's order of members.
+        name: of the program, for its checkpoint and for progress.
         seconds: that it takes, for progress.
         stride: steps after which progress is told and a checkpoint offered.
         kept: whether there are checkpoints; without, a run that was stopped begins this training again.
         looks: steps after which `look(step)` says something; those of other stages are passed over.
 
     Returns:
-        every stretch that was ever begun; of a seeded run the whole, once.
+        for each release every stretch that was ever begun; of a seeded run the whole, once.
     """
-    key, resources, first = f"training-{name}", lab.resources, trainer.done
+    key, resources, first, place = f"training-{name}", lab.resources, trainer.done, releases[0].place
     if kept and key in resources.checkpoints:
         trainer.load(resources.checkpoints[key])
-    fresh = trainer.plan.private and trainer.plan.noise_source == OS
-    begun = stretches(resources.chunks, name)
-    execution = 1 + max((stretch.execution for stretch in begun), default=-1)
+    fresh = [release.plan.private and release.plan.noise_source == OS for release in releases]
+    begun = [stretches(resources.chunks, release.name) for release in releases]
+    executions = [1 + max((stretch.execution for stretch in some), default=-1) for some in begun]
     before, start = lab.done, trainer.done
     wanted = {step for step in looks if step <= trainer.steps}
     for stop in sorted({*wanted, trainer.steps}):
         if stop <= trainer.done:
             continue
-        if fresh:
-            stretch = Stretch(execution, trainer.done, stop)
-            begun.append(stretch)
-            yield place, Chunk(_key(name, stretch), {"stretch": torch.tensor([execution, trainer.done, stop])})
+        for release, some, execution, new in zip(releases, begun, executions, fresh, strict=True):
+            if new:
+                stretch = Stretch(execution, trainer.done, stop)
+                some.append(stretch)
+                numbers = torch.tensor([execution, trainer.done, stop])
+                yield release.place, Chunk(_key(release.name, stretch), {"stretch": numbers})
         while trainer.done < stop:
             trainer.advance(min(stride, stop - trainer.done))
             lab.done = before + seconds * (trainer.done - start) / max(1, trainer.steps - start)
@@ -104,7 +149,8 @@ def advance(
             if kept:
                 yield place, Checkpoint(key, trainer.state)
     lab.done = before + seconds
-    return begun if fresh else [Stretch(0, first, trainer.steps)]
+    whole = [Stretch(0, first, trainer.steps)]
+    return [some if new else whole for some, new in zip(begun, fresh, strict=True)]
 
 
 def stretches(chunks: Mapping[str, Mapping[str, Tensor]], name: str) -> list[Stretch]:
