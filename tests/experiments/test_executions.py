@@ -207,6 +207,7 @@ def test_stages_of_a_seeded_training_are_one_row_of_the_ledger():
     made, stages = plan("seeded"), [[Stretch(0, 0, CUT)], [Stretch(0, CUT, STEPS)]]
     alone = ledger_rows(made, [Stretch(0, 0, STEPS)], "group")
     assert ledger_rows(made, together(stages), "group") == alone
+    assert ledger_rows(made, together(stages[::-1]), "group") == alone
     assert [row.values["steps"] for row in ledger_rows(plan(), together(stages), "group")] == [CUT, STEPS - CUT]
 
 
