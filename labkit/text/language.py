@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from labkit.data.models import no_bar
 from labkit.errors import BadInput
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def load_language(files: ModelFiles, device: torch.device | str, dtype: torch.dt
     if str(device) == "meta":
         with torch.device("meta"):
             return Language(kind.from_config(config).eval(), tokenizer, seq2seq, files)
-    with _no_bar():
+    with no_bar():
         model = kind.from_pretrained(files.folder, dtype=dtype, use_safetensors=True, **kept)
     return Language(model.to(device).eval(), tokenizer, seq2seq, files)
 
@@ -210,20 +210,6 @@ def query_log_probs(language: Language, prompts: Tokens, queries: Tokens) -> Ten
     logits = query_logits(language, prompts, queries).float()
     at = F.cross_entropy(logits.flatten(0, 1), queries.ids.flatten(), reduction="none").view_as(queries.ids)
     return -at.masked_fill(~queries.mask, 0.0).sum(1)
-
-
-@contextmanager
-def _no_bar() -> Iterator[None]:
-    # A bar that is full within a second would stay in the notebook's output for good.
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _ids(language: Language, texts: Sequence[str]) -> list[list[int]]:
