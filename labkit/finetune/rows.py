@@ -21,10 +21,8 @@ Layers = Mapping[str, tuple[int, int]]
 
 LAYER, GLOBAL = "layer", "global"
 SCOPES = (LAYER, GLOBAL)
-NORMS, SUMS = (
-    0.5,
-    1.0,
-)  # the power of a row's numbers by which its score grows with them: scores that are norms, or sums
+# How a row's score grows with the numbers in it, as a power of their count: scores that are norms, and sums.
+NORMS, SUMS = 0.5, 1.0
 
 
 def kept(rows: int, sparsity: float) -> int:
