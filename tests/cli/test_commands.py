@@ -167,7 +167,7 @@ def test_doctor(lab, monkeypatch):
     assert code == 0
     assert facts["store"] == f"{lab.path / 'store'} (not there yet)"
     assert facts["notebooks"] == str(lab.path / "notebooks")
-    assert facts["extra-[test]"] == "installed"
+    assert facts["extra-[test]"] == facts["extra-[vision]"] == "installed"
     (lab.path / "store").touch()
     assert "store = " in lab.run("doctor")[1]  # a store that cannot be used is said, and the rest too
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

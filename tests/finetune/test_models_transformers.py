@@ -175,9 +175,13 @@ class Config:
             {"num_channels": 1},
             Transform((9, 9), 1, (0.0,), (1.0,)),
         ),
-        ({"size": 256, "crop_size": 224} | CONSTANTS, {"image_size": 8}, Transform((8, 8), 3, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4))),
+        (
+            {"size": 256, "crop_size": 224} | CONSTANTS,
+            {"image_size": 8},
+            Transform((8, 8), 3, (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)),
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_a_folder_says_of_its_images(image_files, prepared, config, transform):
     assert _transform(image_files(prepared), Config(**config)) == transform
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SUFFIXES = (".py", ".js", ".css", ".gz", ".xz", ".txt", ".json", ".safetensors")
-VENDORED = ("fashion-mnist", "flights13", "movies")
+VENDORED = ("fashion-mnist", "flights13", "mnist-5k", "movies", "svhn-cnn")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_every_source_file_is_inside(wheel):
         for path in (ROOT / folder).rglob("*")
         if path.suffix in SUFFIXES or path.name == "py.typed"
     ]
-    assert {f"labkit/data/files/{name}" for name in ("t10k-images-idx3-ubyte.gz", "flights13.xz")} <= set(ours)
+    assert {f"labkit/data/files/{name}" for name in ("t10k-images-idx3-ubyte.gz", "flights13.xz", "svhn-cnn.safetensors")} <= set(ours)
     assert set(ours) <= set(wheel)
 
 

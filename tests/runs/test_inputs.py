@@ -10,10 +10,12 @@ from fake_experiment import FakeSpec
 
 from labkit.data import Split
 from labkit.data.corpus import Corpus
+from labkit.data.image_models import find_image_model, named_image_models
 from labkit.data.models import find_model
 from labkit.data.table import Table
 from labkit.errors import BadInput
 from labkit.experiments.embeddings.spec import EmbeddingsSpec
+from labkit.experiments.finetune.spec import FinetuneSpec
 from labkit.experiments.queries.spec import QueriesSpec
 from labkit.runs import Store, run_name
 from labkit.runs.inputs import fingerprint, load_inputs, weights
@@ -109,6 +111,13 @@ def test_a_model_that_is_none_has_no_weights_and_one_that_is_named_names_the_run
     assert weights(named) == find_model("tiny").sha256
     names = {run_name("04", 1, named.points()[0], "f" * 64, sha) for sha in (weights(named), "", "0" * 64)}
     assert len(names) == 3
+
+
+def test_a_model_for_images_is_an_image_model():
+    for name in named_image_models():
+        assert weights(FinetuneSpec.of(model=name)) == find_image_model(name).sha256
+    with pytest.raises(BadInput, match="efficientnet-lite0, hub:OWNER/NAME, or an image model's folder"):
+        weights(FinetuneSpec.of(model="tiny"))  # a language model
 
 
 def test_a_model_of_a_table_that_is_not_here(store):

