@@ -84,8 +84,8 @@ def test_the_best_rows_over_all_layers_by_hand():
 def test_ties_go_to_the_earlier_layer_and_the_smaller_number():
     layers = {"z": (3, 4), "a": (3, 4)}
     equal, unequal = scores(a=[1, 1, 1], z=[1, 1, 1]), scores(a=[1, 1, 1], z=[2, 2, 2])
-    for given in (equal, unequal):  # scores come in another order than the layers
-        assert lists(top_rows(given, layers, 0.5, GLOBAL)) == {"z": [0, 1, 2], "a": []}
+    for some in (equal, unequal):  # scores come in another order than the layers
+        assert lists(top_rows(some, layers, 0.5, GLOBAL)) == {"z": [0, 1, 2], "a": []}
     assert lists(top_rows(equal, layers, 0.6, LAYER)) == {"z": [0, 1], "a": [0, 1]}
     many = {"0": (1000, 1)}
     assert lists(top_rows({"0": torch.zeros(1000)}, many, 0.9, LAYER)) == {"0": list(range(100))}
