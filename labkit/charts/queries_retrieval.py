@@ -100,7 +100,8 @@ def against_epsilon(
     layers = _across(across, title, scale, size, inside) if across else []
     if arms:  # a legend without an entry has no place, and the plot with it
         beside = [name for name in arms if name not in PRIVATE]
-        layers += over_epsilon(lines, places, arms, scale, *size, title, number, beside).layer
+        # As one layer: of a layered chart whose data all layers share, each layer alone has none.
+        layers.append(over_epsilon(lines, places, arms, scale, *size, title, number, beside))
     if arms and sum(map(is_number, places.at)) == 1:  # a band of one place cannot be seen
         alone = [entry | {"at": places.at[entry["epsilon"]]} for entry in lines if is_number(entry["epsilon"])]
         bar = alt.Chart(values(alone)).transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2)

@@ -134,6 +134,13 @@ def test_a_single_epsilon_has_a_bar_and_not_an_invisible_band(retrieval: dict[st
     assert not [row for row in drawn(retrieval) if row.get("epsilon") == 3.0]
 
 
+def test_epsilons_are_drawn_without_a_word_beside_them() -> None:
+    points = [row for row in drawn(charts.retrieval(made_up(seeds=1, epsilon=(1.0, 3.0)))) if "word" in row]
+    assert {(row["arm"], row["epsilon"]) for row in points} == {
+        (name, epsilon) for name in ("synthetic", "direct", "direct-warm", "logit") for epsilon in ("1", "3")
+    }
+
+
 def test_names_beside_a_plot_do_not_overlap_by_hand() -> None:
     assert apart([], 1, 0, 10) == []
     assert apart([1, 5, 9], 1, 0, 10) == [1, 5, 9]
