@@ -94,14 +94,14 @@ def over_epsilon(
     base = alt.Chart(values(table)).encode(x=places.x(), color=arm_colour(arms))
     y = alt.Y("mean:Q", title=title, scale=scale, axis=alt.Axis(format=number))
     ends = {"y": alt.Y("low:Q", title=title, scale=scale), "y2": "high:Q"}
-    band = base.transform_filter("!datum.word && isValid(datum.low)").mark_area(opacity=0.15).encode(**ends)
+    band = base.transform_filter("!datum.word && isValid(datum.low)").mark_area(opacity=0.15, clip=True)
     line = base.transform_filter("!datum.word").mark_line(strokeWidth=2).encode(y=y, strokeDash=arm_dash(arms))
-    bar = base.transform_filter("datum.word && isValid(datum.low)").mark_rule(strokeWidth=2).encode(**ends)
+    bar = base.transform_filter("datum.word && isValid(datum.low)").mark_rule(strokeWidth=2, clip=True)
     told = [alt.Tooltip(f"{end}:Q", format=".4f") for end in ("mean", "low", "high")]
     dot = base.mark_point(filled=True, size=42, opacity=1).encode(
         y=y, tooltip=["arm:N", "epsilon:N", *told, alt.Tooltip("n:Q", title="seeds")]
     )
-    layers = [*places.words_zone(), band, line, bar, dot]
+    layers = [*places.words_zone(), band.encode(**ends), line, bar.encode(**ends), dot]
     return alt.layer(*layers).properties(width=width, height=height)
 
 

@@ -23,9 +23,16 @@ LEGEND = [digit * 10.0**power for power in range(-3, 7) for digit in (1, 2, 5)] 
 
 
 def surface(
-    loss: np.ndarray, x: np.ndarray, y: np.ndarray, domain: tuple[float, float], titles: tuple[str, str], name: str
+    loss: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    domain: tuple[float, float],
+    titles: tuple[str, str],
+    name: str,
+    side: int = SIDE,
 ) -> alt.LayerChart:
-    """One heat map [h, g] over axes x [g] and y [h] with contour lines; colours span `domain` on a log scale."""
+    """One heat map [h, g] over axes x [g] and y [h] with contour lines, `side` px wide and high; colours span `domain`
+    on a log scale."""
     half_x, half_y = (x[1] - x[0]) / 2, (y[1] - y[0]) / 2
     over_x, over_y = 1.05 * half_x, 1.05 * half_y  # cells overlap a little, or the page shines through between them
     cells = [
@@ -46,7 +53,7 @@ def surface(
     legend = alt.Legend(type="gradient", gradientLength=300, orient="top", values=ticks, format="~g")
     colour = alt.Color("loss:Q", scale=shades, title="loss", legend=legend)
     axis = alt.Axis(grid=False, tickCount=4)
-    base = alt.Chart(values(cells), width=SIDE, height=SIDE).mark_rect(clip=True)
+    base = alt.Chart(values(cells), width=side, height=side).mark_rect(clip=True)
     heat = base.encode(
         x=alt.X("x:Q", title=titles[0], scale=scale_x, axis=axis), x2="x2:Q",
         y=alt.Y("y:Q", title=titles[1], scale=scale_y, axis=axis), y2="y2:Q", color=colour,
