@@ -14,6 +14,15 @@ from labkit.charts.embeddings_survivors import survivors
 from labkit.charts.embeddings_table import auc_rows, auc_table
 from labkit.charts.embeddings_verdicts import embeddings_verdict_rows, embeddings_verdicts
 from labkit.charts.embeddings_vocabulary import vocabulary
+from labkit.charts.finetune_agreement import finetune_agreement
+from labkit.charts.finetune_epsilons import finetune_epsilons
+from labkit.charts.finetune_landscape import finetune_landscape
+from labkit.charts.finetune_noise import finetune_noise
+from labkit.charts.finetune_ordered import finetune_ordered
+from labkit.charts.finetune_scopes import finetune_scopes
+from labkit.charts.finetune_sparsity import finetune_sparsity
+from labkit.charts.finetune_table import finetune_rows, finetune_table
+from labkit.charts.finetune_verdicts import finetune_sparsity_verdicts, finetune_verdict_rows, finetune_verdicts
 from labkit.charts.frontier_audit import audit
 from labkit.charts.frontier_choosing import choosing
 from labkit.charts.frontier_classes import per_class
@@ -49,6 +58,18 @@ __all__ = [
     "embeddings_verdict_rows",
     "embeddings_verdicts",
     "exposure",
+    "finetune_agreement",
+    "finetune_epsilons",
+    "finetune_landscape",
+    "finetune_noise",
+    "finetune_ordered",
+    "finetune_rows",
+    "finetune_scopes",
+    "finetune_sparsity",
+    "finetune_sparsity_verdicts",
+    "finetune_table",
+    "finetune_verdict_rows",
+    "finetune_verdicts",
     "fractions",
     "frontier",
     "frontier_verdict_rows",
