@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from labkit.charts import embeddings_coverage, queries_coverage
+from labkit.charts import embeddings_coverage, finetune_coverage, queries_coverage
 from labkit.charts.epsilons import called, is_number, ordered
-from labkit.charts.rows import NOTHING, values
+from labkit.charts.finetune_rows import PAYING
+from labkit.charts.rows import NOTHING, Row, values
 from labkit.charts.theme import FAINT, INK, SOFT, WIDTH, themed, titled, waiting
 from labkit.errors import BadInput
 
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
 
 LEDGER = "The ledger: what was spent"
 RELEASED = {"dense": "dense network", "synthetic": "tuned language model", "dpsgd": "model with its embedding tables"}
+FINETUNED = "fine-tuned network, the choice of its rows included"
 LINE = 62  # letters of a reason in one line
 
 
 def ledger_rows(view: View) -> list[dict[str, Any]]:
-    """For each epsilon of what is released, one of `RELEASED`: (a) its run alone, and (b) charged for choosing its
-    learning rate.
+    """For each epsilon of what is released (`released`): (a) its run alone, and (b) charged for choosing its learning
+    rate.
 
     (b) counts every network that its tuning trained; those of one tuning seed share their draws and are one event.
     """
@@ -34,20 +36,31 @@ def ledger_rows(view: View) -> list[dict[str, Any]]:
 
     found: dict[float, dict[str, Any]] = {}
     for row in view.results():
-        if row["arm"] not in RELEASED or not is_number(row["epsilon"]) or row["epsilon"] in found:
+        if not released(row) or not is_number(row["epsilon"]) or row["epsilon"] in found:
             continue
         own = dp_sgd(row["sample_rate"], row["noise_multiplier"], row["steps"])
         charged = row["epsilon_spent"]
         if "tuned_rates" in row:
             sigma = shared([row["noise_multiplier"]] * row["tuned_rates"])
-            tuning = [dp_sgd(row["sample_rate"], sigma, row["steps"])] * row["tuning_seeds"]
+            tuning = [dp_sgd(row["sample_rate"], sigma, row["steps"])] * row.get("tuning_seeds", 1)
             charged = _epsilon([own, *tuning], row["delta"])
         found[row["epsilon"]] = {
             "epsilon": row["epsilon"], "alone": row["epsilon_spent"], "charged": charged, "delta": row["delta"],
-            "tried": row.get("tuned_rates", 0) * row.get("tuning_seeds", 0), "accountant": row["accountant"],
-            "arm": row["arm"], "unit": row.get("unit", "example"),
+            "tried": row.get("tuned_rates", 0) * row.get("tuning_seeds", 1), "accountant": row["accountant"],
+            "arm": row["arm"], "released": released(row), "unit": row.get("unit", "example"),
         }  # fmt: skip
     return [found[epsilon] for epsilon in ordered(found)]
+
+
+def released(row: Row) -> str:
+    """What a result releases, in words; empty for one that does not stand for its epsilon.
+
+    All fine-tuned networks of one epsilon cost the same; those without a choice stand for them, as all their steps are
+    of one kind.
+    """
+    if "moving" in row:
+        return "" if row["arm"] in PAYING else FINETUNED
+    return RELEASED.get(row["arm"], "")
 
 
 def all_runs(view: View) -> dict[str, Any] | None:
@@ -102,6 +115,7 @@ def ledger(view: View) -> alt.VConcatChart | alt.Chart:
         return waiting(LEDGER, NOTHING)
     first = rows[0]
     said = {"synthetic": queries_coverage, "dpsgd": embeddings_coverage}.get(first["arm"], coverage)
+    said = finetune_coverage if first["released"] == FINETUNED else said
     table = [("epsilon asked for", "(a) this run", "(b) charged for choosing", "networks tried for (b)")]
     table += [(called(r["epsilon"]), f"{r['alone']:.3f}", _number(r["charged"]), f"{r['tried']:,}") for r in rows]
     whole = [("(c) all runs with tuning", "not counted yet")]
@@ -117,7 +131,7 @@ def ledger(view: View) -> alt.VConcatChart | alt.Chart:
     ]
     text = titled(
         LEDGER,
-        f"{RELEASED[first['arm']]}; add/remove one training {first['unit']}; delta {first['delta']:.2g}; "
+        f"{first['released']}; add/remove one training {first['unit']}; delta {first['delta']:.2g}; "
         f"{first['accountant']}; Poisson",
         "networks that share their draws are one event: counting them as independent would say too little",
     )
