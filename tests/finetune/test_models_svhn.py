@@ -10,7 +10,7 @@ from torch import nn
 from labkit.data import load, split
 from labkit.data.image_models import find_image_model
 from labkit.finetune.models import load_network
-from labkit.finetune.network import FrozenNorm, Network
+from labkit.finetune.network import FrozenNorm, Network, Transform
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,10 @@ def test_by_hand_what_has_rows(network):
     assert (network.head, network.classes, len(network.stages)) == ("24", 10, 25)
 
 
+def test_images_are_prepared_as_the_package_does(network):
+    assert network.transform == Transform((32, 32), 3, (0.4377, 0.4438, 0.4728), (0.198, 0.201, 0.197))
+
+
 def test_biases_are_the_norms_and_the_linear_layers(network):
     biases = [name for name in network.parameters() if name.endswith(".bias")]
     kinds = [type(network.stages.get_submodule(name.removesuffix(".bias"))) for name in biases]
@@ -92,8 +96,7 @@ def test_an_image_is_read_alone(chosen):
 
 
 def test_house_numbers_help_with_handwriting(network, tensors):
-    """The public network has never seen a handwritten digit, and its own head still reads most of them: without the
-    right constants, sizes and statistics it would not."""
+    """The public network was never shown a handwritten digit, and its own head still reads most of them (70 %)."""
     parts = split(load("mnist_5k"), split_seed=0)
     images = network.transform(parts.pixels(parts.test)[:300])
     with torch.no_grad():

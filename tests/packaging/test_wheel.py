@@ -34,7 +34,8 @@ def test_every_source_file_is_inside(wheel):
         for path in (ROOT / folder).rglob("*")
         if path.suffix in SUFFIXES or path.name == "py.typed"
     ]
-    assert {f"labkit/data/files/{name}" for name in ("t10k-images-idx3-ubyte.gz", "flights13.xz", "svhn-cnn.safetensors")} <= set(ours)
+    vendored = ("t10k-images-idx3-ubyte.gz", "flights13.xz", "mnist-5k.xz", "svhn-cnn.safetensors")
+    assert {f"labkit/data/files/{name}" for name in vendored} <= set(ours)
     assert set(ours) <= set(wheel)
 
 
