@@ -18,6 +18,7 @@ MODULES = {
     "02": "labkit.experiments.frontier",
     "03": "labkit.experiments.queries",
     "04": "labkit.experiments.embeddings",
+    "05": "labkit.experiments.finetune",
 }
 
 

@@ -191,6 +191,12 @@ def cost(plan: Plan, begun: Iterable[Stretch]) -> Spent:
     return this_run(entries, "run").executed
 
 
+def times_begun(begun: Iterable[Stretch]) -> int:
+    """How often the step that was begun most often was begun."""
+    ranges = list(_ranges(begun).values())
+    return max((sum(first <= step < last for first, last in ranges) for step, _ in ranges), default=0)
+
+
 def ledger_rows(plan: Plan, begun: Iterable[Stretch], group: str) -> list[Point]:
     """The training's rows of the series `ledger`, one for each execution; none without noise.
 

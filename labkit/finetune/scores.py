@@ -77,7 +77,7 @@ class RowScores(PrivateTrainer):
         self._sizes = rows
         self._released, self._exact = torch.zeros(2, sum(rows.values()), dtype=torch.float64, device=device)
         self._norms = torch.zeros(sum(rows.values()), device=device, dtype=self.total.data.dtype)
-        self.gradient = torch.zeros_like(self.total.data) if reading == GRADIENT else None
+        self._summed = torch.zeros_like(self.total.data) if reading == GRADIENT else None
 
     def _move(self) -> None:
         """Nothing moves: the step's release is added to the scores."""
@@ -91,8 +91,8 @@ class RowScores(PrivateTrainer):
             self.total.data.abs_()
         self._exact.add_(self._by_row())
         self._add_noise(self.total.data)
-        if self.gradient is not None:
-            self.gradient.add_(self.total.data)
+        if self._summed is not None:
+            self._summed.add_(self.total.data)
         self._released.add_(self._by_row())
 
     def _by_row(self) -> Tensor:
@@ -127,7 +127,7 @@ class RowScores(PrivateTrainer):
 
     def released_gradient(self) -> Params:
         """The noisy sum of the clipped gradients of all steps, by weight [rows, ...] (reading "gradient")."""
-        numbers, found, start = self.gradient, {}, 0
+        numbers, found, start = self._summed, {}, 0
         for name, view in self.total.views.items():
             found[name] = numbers[start : start + view.numel()].view(view.shape[1:])
             start += view.numel()
@@ -139,8 +139,8 @@ class RowScores(PrivateTrainer):
     def state(self) -> dict[str, Tensor]:
         """As `PrivateTrainer.state`; it is private: it holds the noiseless scores."""
         held = {"released": self._released, "exact": self._exact}
-        if self.gradient is not None:
-            held["gradient"] = self.gradient
+        if self._summed is not None:
+            held["gradient"] = self._summed
         return super().state() | {name: tensor.to("cpu", copy=True) for name, tensor in held.items()}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
@@ -148,5 +148,5 @@ class RowScores(PrivateTrainer):
         super().load(state)
         self._released.copy_(state["released"])
         self._exact.copy_(state["exact"])
-        if self.gradient is not None:
-            self.gradient.copy_(state["gradient"])
+        if self._summed is not None:
+            self._summed.copy_(state["gradient"])

@@ -78,10 +78,10 @@ class FinetuneSpec(Spec):
     )
     epochs: float = control(3.0, 10.0, gt=0, le=1000, help="expected times that an image is drawn to train")
     learning_rate: float | str = control(
-        0.5, TUNED, kind="float", gt=0, le=1000, words=(TUNED,),
+        0.1, TUNED, kind="float", gt=0, le=1000, words=(TUNED,),
         help="one number for all, or tuned: each epsilon and kind of method its own, on the selection split",
     )  # fmt: skip
-    rates: str = control("0.1,0.3,1,3", help="learning rates that the tuning tries, separated by commas")
+    rates: str = control("0.03,0.1,0.3,1", help="learning rates that the tuning tries, separated by commas")
     noise_source: str = control("seeded", **FrontierSpec.described("noise_source"))
     evaluations: int = control(3, 5, ge=1, le=1000, help="looks at the selection split while training")
     margin: float = control(
@@ -121,3 +121,8 @@ class FinetuneSpec(Spec):
     def tried_rates(self) -> tuple[float, ...]:
         """The learning rates of the tuning (see `EmbeddingsSpec.tried_rates`)."""
         return EmbeddingsSpec.tried_rates(self)
+
+
+def kind_of(point: FinetuneSpec) -> str:
+    """What trains alike and takes the same learning rate: a method of fixed size, or any choice of rows."""
+    return point.method[0] if point.method[0] in FIXED else "rows"

@@ -1,0 +1,135 @@
+"""Choosing the rows of one fine-tune by private scores: what is released, what it costs, how far noise moved it."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from labkit.experiments.charged import is_word
+from labkit.experiments.executions import Stretch, Told, advance, stretches
+from labkit.experiments.finetune.lab import Lab, keys, release_label
+from labkit.experiments.finetune.plans import SELECTION_SHARE, method_of, stages_of
+from labkit.experiments.finetune.spec import FinetuneSpec
+from labkit.finetune.lookahead import losses_after
+from labkit.finetune.method import Moves, row_layers
+from labkit.finetune.rows import NORMS, SUMS, Rows, overlap, random_rows, top_rows
+from labkit.finetune.scores import NORM, RowScores
+from labkit.finetune.tail import Tail
+from labkit.population.params import Params
+from labkit.privacy import PrivateTrainer
+from labkit.privacy.noise import OS, secret_stream
+from labkit.privacy.selection import choose
+from labkit.runs.events import Chunk
+
+MOMENTUM = 0.9
+BOUND = 4.0  # a loss counts at most this much: public, a little above that of guessing among ten classes
+STRIDE = 16  # steps between two words of progress
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for one fine-tune.
+
+    Args:
+        rows: the rows that move: released.
+        warmed: what the warm-up trained, without an axis of members: released; empty without one.
+        overlap: share of the rows that the same scores without noise would have chosen: not private.
+        begun: of each stage before the training, what was ever begun.
+    """
+
+    rows: Rows
+    warmed: Params
+    overlap: float
+    begun: tuple[list[Stretch], ...]
+
+
+def chosen(
+    lab: Lab, place: int, point: FinetuneSpec, seed: int, rate: float, moves: Moves, name: str
+) -> Generator[Told, None, Choice]:
+    """Warm up if asked for, score, and choose.
+
+    What was chosen is kept before it is used: a run that goes on after a stop must not look at the data again.
+
+    Args:
+        rate: learning rate of the warm-up.
+        name: of the fine-tune.
+    """
+    stages, plan = stages_of(point, lab.examples), lab.plan(point)
+    spans = {f"{name} warm-up": (0, stages.warm), f"{name} scores": (stages.train, stages.steps)}
+    spans = {name: span for name, span in spans.items() if span[1] > span[0]}
+    held = lab.resources.chunks.get(f"chosen {name}")
+    if held is None:
+        begun: list[list[Stretch]] = []
+        warmed: Params = {}
+        if stages.warm:
+            tail = Tail(moves.network, moves.whole)
+            train = lab.parts["train"]
+            trainer = PrivateTrainer(
+                tail, tail.start(lab.head(seed)), [plan], tail.features(train.x), train.y, learning_rate=rate,
+                momentum=MOMENTUM, span=(0, stages.warm), **_two(keys(lab, point, seed, rate)),
+            )  # fmt: skip
+            begun.append(
+                (yield from advance(lab, place, f"{name} warm-up", trainer, seconds=stages.warm, stride=STRIDE))
+            )
+            warmed = {key: tensor[0].clone() for key, tensor in trainer.params.items()}
+        base = warmed or lab.head(seed)
+        scorer = RowScores(
+            moves.network, row_layers(moves.network, lab.first), method_of(point).reading, plan,
+            lab.parts["train"].x, lab.parts["train"].y, base=base, span=(stages.train, stages.steps),
+            **keys(lab, point, seed, rate),
+        )  # fmt: skip
+        begun.append((yield from advance(lab, place, f"{name} scores", scorer, seconds=stages.score, stride=STRIDE)))
+        rows, noiseless = yield from _rows(lab, place, point, seed, rate, moves, scorer, base)
+        held = {f"rows {layer}": index for layer, index in rows.items()}
+        held |= {f"warmed {key}": tensor.cpu() for key, tensor in warmed.items()}
+        held["overlap"] = torch.tensor(overlap(rows, noiseless))
+        yield place, Chunk(f"chosen {name}", held)
+    else:
+        lab.done += stages.warm + stages.score
+        fresh = plan.private and plan.noise_source == OS
+        begun = [stretches(lab.resources.chunks, n) if fresh else [Stretch(0, *span)] for n, span in spans.items()]
+    warmed = {name: tensor.to(lab.device) for name, tensor in _starting(held, "warmed ").items()}
+    return Choice(rows_in(held), warmed, float(held["overlap"]), tuple(begun))
+
+
+def rows_in(held: Mapping[str, Tensor]) -> Rows:
+    """The rows of a stored choice."""
+    return _starting(held, "rows ")
+
+
+def _starting(held: Mapping[str, Tensor], start: str) -> Params:
+    return {key.removeprefix(start): tensor for key, tensor in held.items() if key.startswith(start)}
+
+
+def _two(one: dict[str, int]) -> dict[str, list[int]]:
+    """The keys of one member as `PrivateTrainer` takes them."""
+    return {"draw_keys": [one["draw_key"]], "noise_keys": [one["noise_key"]]}
+
+
+def _rows(
+    lab: Lab, place: int, point: FinetuneSpec, seed: int, rate: float, moves: Moves, scorer: RowScores, base: Params
+) -> Generator[Told, None, tuple[Rows, Rows]]:
+    """The rows that are released, and those that would have been without noise in the choice."""
+    layers = row_layers(moves.network, lab.first)
+    size = {"sparsity": point.sparsity[0], "scope": point.scope[0]}
+    if not method_of(point).searches:
+        power = NORMS if scorer.reading == NORM else SUMS
+        scores = scorer.scores(), scorer.noiseless_scores()
+        return tuple(top_rows(found, layers, **size, power=power) for found in scores)
+    settings = [lab.setting(point, seed, candidate) for candidate in range(point.budget)]
+    candidates = [random_rows(layers, **size, generator=setting.generator) for setting in settings]
+    train, losses = lab.parts["train"], []
+    gradient = scorer.released_gradient()
+    for total in losses_after(moves.network, gradient, candidates, train.x, train.y, BOUND, base=base):
+        losses.append(total)
+        yield place, lab.progress(f"search: set of rows {len(losses)} of {len(candidates)}")
+    utilities = -torch.stack(losses)
+    best = int(utilities.argmax())
+    if is_word(point.epsilon[0]):
+        return candidates[best], candidates[best]
+    generator = secret_stream(point.noise_source, seed, "search", release_label(lab, point, rate))
+    index = choose(utilities, SELECTION_SHARE * point.epsilon[0], BOUND, generator)
+    return candidates[index], candidates[best]
