@@ -1,4 +1,4 @@
-"""The loss around the public weights: along the private update inside the chosen rows, and outside of them."""
+"""The loss around the public weights: along a private update inside the chosen rows, and outside of them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 LANDSCAPE = "The loss around the public weights"
 MARKS = ((0.0, 0.0), (1.0, 0.0), (1.0, 1.0))
 SAID = (
-    "1: the public weights with the trained head; 2: with the private update of the chosen rows; 3: also with what "
-    "private training of all weights does outside of them"
+    "one private training of all weights, its update split in two; head, biases and norms are as trained everywhere",
+    "1: public rows; 2: the update inside the chosen rows alone; 3: the whole update",
 )
 TITLES = "share of the update inside the chosen rows", "share of the update outside of them"
 SIDES = (420, 250)  # px, for one and for two
 
 
 def finetune_landscape(view: View) -> alt.ConcatChart | alt.Chart:
-    """Training loss at the public weights plus a step `a` along the private update of the chosen rows and a step `b`
-    along what training all weights does outside of them; of the first replicate. Not private."""
+    """Training loss at the public weights plus a share of a private update inside the chosen rows (to the right) and a
+    share of it outside of them (upwards); of the first replicate. The update is that of training all weights. Not
+    private."""
     stored: dict[Setting, tuple[Any, int, dict[str, np.ndarray]]] = {}
     found = [(view.fields(point), seed, arrays) for point, seed, arrays in artifacts(view, "landscape")]
     for fields, seed, arrays in sorted(found, key=lambda told: told[0]["epsilon"] != middle(view)):
@@ -45,8 +46,8 @@ def finetune_landscape(view: View) -> alt.ConcatChart | alt.Chart:
         LANDSCAPE,
         "not private: exact losses of the training data, which no epsilon covers",
         f"{'; '.join(places)}; {said}",
-        SAID,
-        "a share of 1 is a whole update, its noise included; colours and lines on a log scale",
+        *SAID,
+        "the update holds its noise; colours and lines on a log scale",
     )
     return themed(alt.concat(*panels, columns=len(SIDES), spacing=8).properties(title=text))
 
