@@ -1,11 +1,12 @@
 """Per-example gradients of the layers that move: their squared norms and their clipped sums, for some rows or for all.
 
 `a` is what a layer was given, [K, B, ...], and `delta` the gradient of each example's loss at its output, [K, B, ...].
-No function holds the gradients of a whole batch at once.
+Gradients of weights are never held for a whole batch; those of biases and norms, which are small, are.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -27,14 +28,21 @@ class Moving(Protocol):
     def record(self, x: Tensor) -> Tensor:
         """What must be kept of the layer's input [B, ...]."""
 
+    @property
+    def large(self) -> bool:
+        """Whether a weight moves whose gradients are too many to be held for each example."""
+
+    def small(self, a: Tensor, delta: Tensor) -> Params:
+        """Gradients of each example that are no longer than a layer is wide: `bias`, a norm's `weight`; [K, B, ...]."""
+
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
-        """Squared norms [K, B] of the gradients of what moves."""
+        """Squared norms [K, B] of the gradients of the weight, if it is large."""
 
-    def sums(self, a: Tensor, delta: Tensor) -> Params:
-        """Gradients of what moves, added up over examples: `weight` and `bias`, each [K, ...]."""
+    def sums(self, a: Tensor, delta: Tensor) -> Tensor:
+        """Gradients of the weight, if it is large, added up over examples: [K, ...]."""
 
-    def absolutes(self, a: Tensor, delta: Tensor) -> Params:
-        """Absolute values of the gradients of `weight`, added up over examples."""
+    def absolutes(self, a: Tensor, delta: Tensor) -> Tensor:
+        """The same with the absolute values of each example's gradient."""
 
 
 @dataclass(frozen=True)
@@ -58,31 +66,37 @@ class Rows:
 
 @dataclass(frozen=True)
 class MovingLinear:
-    """`nn.Linear` on [B, in], or [B, T, in] with T positions."""
+    """`nn.Linear` on [B, in], or on [B, ..., in] with any axes of positions."""
 
     layer: nn.Linear
     weight: bool
     bias: bool
     rows: Rows = field(default_factory=lambda: Rows(None))
 
-    def record(self, x: Tensor) -> Tensor:
-        return x
+    @property
+    def large(self) -> bool:
+        return self.weight
 
-    def _norm(self, a: Tensor, delta: Tensor) -> Tensor:
-        return norms.linear(a, delta) if a.dim() == 3 else norms.positions(a, delta)
+    def record(self, x: Tensor) -> Tensor:
+        return x.flatten(1, -2) if x.dim() > 2 else x
+
+    def _of(self, a: Tensor, delta: Tensor) -> Tensor:
+        """The gradient at the outputs of the rows that move, with one axis of positions or none, as `a` has it."""
+        return self.rows.of(delta.flatten(2, -2) if a.dim() > 3 else delta, -1)
+
+    def small(self, a: Tensor, delta: Tensor) -> Params:
+        over = tuple(range(2, delta.dim() - 1))
+        return {"bias": delta.sum(over) if over else delta} if self.bias else {}
 
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
-        total = delta.new_zeros(delta.shape[:2])
-        if self.weight:
-            total = total + self._norm(a, self.rows.of(delta, -1))
-        return total + norms.bias(delta) if self.bias else total
+        delta = self._of(a, delta)
+        return norms.linear(a, delta) if a.dim() == 3 else norms.positions(a, delta)
 
-    def sums(self, a: Tensor, delta: Tensor) -> Params:
-        found = {"weight": sums.linear(a, self.rows.of(delta, -1))} if self.weight else {}
-        return found | ({"bias": delta.flatten(1, -2).sum(1)} if self.bias else {})
+    def sums(self, a: Tensor, delta: Tensor) -> Tensor:
+        return sums.linear(a, self._of(a, delta))
 
-    def absolutes(self, a: Tensor, delta: Tensor) -> Params:
-        return {"weight": absolute_linear(a, self.rows.of(delta, -1))}
+    def absolutes(self, a: Tensor, delta: Tensor) -> Tensor:
+        return absolute_linear(a, self._of(a, delta))
 
 
 @dataclass(frozen=True)
@@ -112,29 +126,30 @@ class MovingConvolution:
         a, delta = self.rows.of(a), self.rows.of(delta)
         return tuple(t.transpose(1, 2).flatten(0, 1).unsqueeze(2) for t in (a, delta))
 
+    @property
+    def large(self) -> bool:
+        return self.weight
+
+    def small(self, a: Tensor, delta: Tensor) -> Params:
+        return {"bias": delta.sum((3, 4))} if self.bias else {}
+
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
-        count, total = len(delta), delta.new_zeros(delta.shape[:2])
-        if self.weight and self.depthwise:
-            each = norms.convolution(*self._apart(a, delta), self.geometry)
-            total = total + each.view(count, -1, each.shape[1]).sum(1)
-        elif self.weight:
-            total = total + norms.convolution(a, self.rows.of(delta), self.geometry)
-        return total + norms.bias(delta.flatten(3).transpose(2, 3)) if self.bias else total
+        if not self.depthwise:
+            return norms.convolution(a, self.rows.of(delta), self.geometry)
+        each = norms.convolution(*self._apart(a, delta), self.geometry)
+        return each.view(len(delta), -1, each.shape[1]).sum(1)
 
-    def sums(self, a: Tensor, delta: Tensor) -> Params:
-        found = {}
-        if self.weight and self.depthwise:
-            each = sums.convolution(*self._apart(a, delta), self.geometry)
-            found["weight"] = each.view(len(delta), -1, *each.shape[2:])
-        elif self.weight:
-            found["weight"] = sums.convolution(a, self.rows.of(delta), self.geometry)
-        return found | ({"bias": delta.sum((1, 3, 4))} if self.bias else {})
+    def sums(self, a: Tensor, delta: Tensor) -> Tensor:
+        return self._by(sums.convolution, a, delta)
 
-    def absolutes(self, a: Tensor, delta: Tensor) -> Params:
-        if self.depthwise:
-            each = absolute_convolution(*self._apart(a, delta), self.geometry)
-            return {"weight": each.view(len(delta), -1, *each.shape[2:])}
-        return {"weight": absolute_convolution(a, self.rows.of(delta), self.geometry)}
+    def absolutes(self, a: Tensor, delta: Tensor) -> Tensor:
+        return self._by(absolute_convolution, a, delta)
+
+    def _by(self, formula: Callable[[Tensor, Tensor, norms.Geometry], Tensor], a: Tensor, delta: Tensor) -> Tensor:
+        if not self.depthwise:
+            return formula(a, self.rows.of(delta), self.geometry)
+        each = formula(*self._apart(a, delta), self.geometry)
+        return each.view(len(delta), -1, *each.shape[2:])
 
 
 @dataclass(frozen=True)
@@ -150,29 +165,20 @@ class MovingNorm:
             return self.layer.normalised(x)
         return nn.functional.layer_norm(x, self.layer.normalized_shape, eps=self.layer.eps)
 
-    def _by_channel(self, tensor: Tensor) -> Tensor:
-        """[K, B, positions, parameters]."""
-        if isinstance(self.layer, FrozenNorm):
-            return tensor.flatten(3).transpose(2, 3) if tensor.dim() > 3 else tensor.unsqueeze(2)
-        return (
-            tensor.flatten(-len(self.layer.normalized_shape)).flatten(2, -2) if tensor.dim() > 3 else tensor[:, :, None]
-        )
+    @property
+    def large(self) -> bool:
+        return False
+
+    def small(self, a: Tensor, delta: Tensor) -> Params:
+        over = tuple(range(3, delta.dim())) if isinstance(self.layer, FrozenNorm) else tuple(range(2, delta.dim() - 1))
+        found = {"weight": a * delta} if self.weight else {}
+        found |= {"bias": delta} if self.bias else {}
+        return {name: each.sum(over) if over else each for name, each in found.items()}
 
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
-        a, delta = self._by_channel(a), self._by_channel(delta)
-        total = delta.new_zeros(delta.shape[:2])
-        if self.weight:
-            total = total + norms.affine(a, delta)
-        return total + norms.bias(delta) if self.bias else total
+        raise NotImplementedError("the gradients of a norm are small")
 
-    def sums(self, a: Tensor, delta: Tensor) -> Params:
-        a, delta = self._by_channel(a), self._by_channel(delta)
-        shape = (len(delta), *self.layer.weight.shape)
-        found = {"weight": (a * delta).sum((1, 2)).view(shape)} if self.weight else {}
-        return found | ({"bias": delta.sum((1, 2)).view(shape)} if self.bias else {})
-
-    def absolutes(self, a: Tensor, delta: Tensor) -> Params:
-        raise NotImplementedError("rows are chosen among linear layers and convolutions")
+    sums = absolutes = squares
 
 
 def moving(name: str, layer: nn.Module, *, weight: bool, bias: bool, rows: Tensor | None) -> Moving:
@@ -191,7 +197,9 @@ def moving(name: str, layer: nn.Module, *, weight: bool, bias: bool, rows: Tenso
         depthwise = layer.groups == layer.in_channels == layer.out_channels
         if layer.groups == 1 or depthwise:
             return MovingConvolution(layer, weight, bias, Rows(rows))
-    if kind in (FrozenNorm, nn.LayerNorm) and rows is None:
+    # The gradient of a norm over several axes would have several, too.
+    plain = kind is FrozenNorm or (kind is nn.LayerNorm and len(layer.normalized_shape) == 1)
+    if plain and rows is None:
         return MovingNorm(layer, weight, bias)
     allowed = "Linear, Conv2d (without groups or depthwise, padded with zeros), BatchNorm in eval mode or LayerNorm"
     raise BadInput(

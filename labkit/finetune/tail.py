@@ -15,7 +15,8 @@ from torch.func import functional_call, vmap
 from labkit.errors import BadInput
 from labkit.finetune.moving import Moving, moving
 from labkit.finetune.network import Network
-from labkit.finetune.tapped import tapped_alone, tapped_stacked
+from labkit.finetune.tapped import overwritten, tapped_alone, tapped_stacked
+from labkit.population import norms
 from labkit.population.clipping import SLACK_OF_SUMS, Clipped, add_gradients, clip_factors, silence, silence_
 from labkit.population.params import Params, Shapes, members
 from labkit.population.precision import matmul_precision
@@ -67,11 +68,14 @@ class Tail:
         self.layers = self._layers()
         transform = network.transform
         blank = torch.zeros(1, transform.channels, *transform.size, device=first.device)
-        self.example_dims = self.features(blank).dim() - 1
+        example = self.features(blank)
+        self.example_dims = example.dim() - 1
+        self.overwritten = overwritten(self.module, self._call, self.layers, example)
         # One after another a member's last bits cannot depend on its neighbours, and a convolution fills a card alone.
         convolves = any(isinstance(m, nn.Conv2d) for m in self.module.modules())
         self.stacked = first.device.type == "cuda" and not convolves
         self._alone: dict[int, Tail] = {}
+        self._activations: int | None = None
 
     def _layers(self) -> dict[str, Moving]:
         """What moves of which layer, by the layer's name."""
@@ -176,7 +180,7 @@ class Tail:
             one, place = self.member(k), slice(k, k + 1)
             own = {name: tensor[0] for name, tensor in one._detached({n: t[place] for n, t in params.items()}).items()}
             batch = x if self._shared(x) else x[k]
-            found = tapped_alone(one.module, one._call, one.layers, own, batch, y[place])
+            found = tapped_alone(one.module, one._call, one.layers, own, batch, y[place], one.overwritten)
             buffers = {name: tensor[place] for name, tensor in out.items()}
             reports.append(one._clip(found, buffers, clip[place], weight[place], fresh))
         return Clipped(*(torch.cat([getattr(r, n) for r in reports]) for n in ("loss", "norms", "clipped", "dropped")))
@@ -189,21 +193,28 @@ class Tail:
     ) -> Clipped:
         inputs, deltas, losses = found
         with matmul_precision(False), torch.no_grad():  # the reason stands at MLP.clipped_sum
-            squares = torch.zeros_like(losses)
+            squares, small = torch.zeros_like(losses), {}
             for name, layer in self.layers.items():
-                squares += layer.squares(inputs[name], deltas[name])
+                a, delta = inputs[name], deltas[name]
+                small |= {f"{name}.{kind}": each for kind, each in layer.small(a, delta).items()}
+                if layer.large:
+                    squares += layer.squares(a, delta)
+            for each in small.values():
+                squares += norms.square(each)
             factors, report = clip_factors(squares.sqrt_(), clip, weight, losses, slack=SLACK_OF_SUMS)
-            total: Params = {}
+            total = {name: torch.bmm(factors.unsqueeze(1), silence_(each))[:, 0] for name, each in small.items()}
             for name, layer in self.layers.items():
-                a, delta = silence(inputs[name]), deltas[name]
-                scaled = silence_(delta * factors.view(*factors.shape, *[1] * (delta.dim() - 2)))
-                sums = layer.absolutes(a, scaled) if self.absolute else layer.sums(a, scaled)
-                total |= {f"{name}.{kind}": value for kind, value in sums.items()}
+                if layer.large:
+                    a, delta = silence(inputs[name]), deltas[name]
+                    scaled = silence_(delta * factors.view(*factors.shape, *[1] * (delta.dim() - 2)))
+                    total[f"{name}.weight"] = layer.absolutes(a, scaled) if self.absolute else layer.sums(a, scaled)
             add_gradients(out, total, fresh=fresh, masks=None)
         return report
 
     def activation_numbers(self) -> int:
         """Numbers held per example and member during a forward pass; for predicting memory."""
+        if self._activations is not None:
+            return self._activations
         found: list[int] = []
         transform = self.network.transform
         blank = torch.zeros(1, transform.channels, *transform.size, device=next(iter(self._own.values())).device)
@@ -215,4 +226,5 @@ class Tail:
         leaves = [name for name, module in self.module.named_modules() if not list(module.children())]
         with torch.no_grad(), hooked(self.module, leaves, note):
             self._call({}, self.features(blank))
-        return sum(found)
+        self._activations = sum(found)
+        return self._activations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,13 @@ Tapped = tuple[Params, Params, Tensor]  # recorded inputs and gradients at outpu
 
 
 def tapped_alone(
-    module: nn.Module, call: Call, layers: Mapping[str, Moving], own: Params, x: Tensor, y: Tensor
+    module: nn.Module,
+    call: Call,
+    layers: Mapping[str, Moving],
+    own: Params,
+    x: Tensor,
+    y: Tensor,
+    overwritten: Collection[str] = (),
 ) -> Tapped:
     """One member; everything gets an axis of members of length one.
 
@@ -27,6 +33,7 @@ def tapped_alone(
         layers: the moving layers by their names in `module`.
         own: without an axis of members.
         y: [1, B].
+        overwritten: layers whose output the module writes over (`overwritten`).
     """
     recorded: Params = {}
     outputs: Params = {}
@@ -35,13 +42,31 @@ def tapped_alone(
         recorded[name] = layers[name].record(given.detach()).unsqueeze(0)
         # Where no moving layer stands before this one, its output is where the backward pass ends.
         outputs[name] = output if output.requires_grad else output.detach().requires_grad_()
-        return outputs[name]
+        return outputs[name].clone() if name in overwritten else outputs[name]
 
     with torch.enable_grad():
         with hooked(module, layers, note):
             losses = row_losses(call(own, x).unsqueeze(0), y)
         deltas = torch.autograd.grad(losses.sum(), list(outputs.values()))
     return recorded, {n: d.unsqueeze(0) for n, d in zip(outputs, deltas, strict=True)}, losses.detach()
+
+
+def overwritten(module: nn.Module, call: Call, names: Iterable[str], x: Tensor) -> frozenset[str]:
+    """The layers whose output a module changes in place, as where a residual is added to it: with a gradient that must
+    be taken before that, they go on as a copy.
+
+    Args:
+        x: a batch of one.
+    """
+    outputs: dict[str, tuple[Tensor, int]] = {}
+
+    def note(name: str, given: Tensor, output: Tensor) -> Tensor:
+        outputs[name] = output, output._version
+        return output
+
+    with torch.no_grad(), hooked(module, names, note):
+        call({}, x)
+    return frozenset(name for name, (output, version) in outputs.items() if output._version != version)
 
 
 def tapped_stacked(
