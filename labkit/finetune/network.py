@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from labkit.errors import BadInput
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+
 
 @dataclass(frozen=True)
 class Transform:
@@ -93,7 +95,8 @@ def freeze(module: nn.Module) -> nn.Module:
     """A copy in which every example passes alone: BatchNorm with frozen statistics, no dropout, nothing in place.
 
     Raises:
-        BadInput: a BatchNorm in train mode, which would mix the examples of a batch, or one without statistics.
+        BadInput: a BatchNorm in train mode, which would mix the examples of a batch, one without statistics, or a
+            subclass of one.
     """
     module = copy.deepcopy(module)
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
@@ -109,6 +112,8 @@ def freeze(module: nn.Module) -> nn.Module:
 
 
 def _frozen_norm(name: str, norm: nn.modules.batchnorm._BatchNorm) -> FrozenNorm:
+    if type(norm) not in BATCH_NORMS:
+        raise BadInput("model", f"{type(norm).__name__} {name}", "BatchNorm itself: a subclass may compute anything")
     if norm.training or norm.running_mean is None:
         state = "in train mode" if norm.training else "without running statistics"
         allowed = "a model in eval mode with running statistics: in train mode an example's gradient depends on others"

@@ -6,6 +6,7 @@ is the public network's, once for all members. What is not there cannot move, ge
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 
 import torch
@@ -15,7 +16,7 @@ from torch.func import functional_call, vmap
 from labkit.errors import BadInput
 from labkit.finetune.moving import Moving, moving
 from labkit.finetune.network import Network
-from labkit.finetune.tapped import overwritten, tapped_alone, tapped_stacked
+from labkit.finetune.tapped import overwritten, refuse_mixing, tapped_alone, tapped_stacked
 from labkit.population import norms
 from labkit.population.clipping import SLACK_OF_SUMS, Clipped, add_gradients, clip_factors, silence, silence_
 from labkit.population.params import Params, Shapes, members
@@ -39,7 +40,8 @@ class Tail:
         absolute: whether a clipped sum adds up the absolute values of the weights' clipped gradients instead.
 
     Raises:
-        BadInput: nothing moves, a name that is none, or a layer without formulas for per-example gradients.
+        BadInput: nothing moves, a name that is none, a layer without formulas for per-example gradients, absolute
+            values of what is no weight of a layer, or a network for which the formulas do not hold.
     """
 
     def __init__(
@@ -60,6 +62,11 @@ class Tail:
             raise BadInput("whole", sorted(unknown)[0], f"names of parameters of {network.name}")
         if not moves:
             raise BadInput("method", "one that moves nothing", "at least one number that moves")
+        if unknown := own.keys() - network.parameters().keys():
+            raise BadInput("base", sorted(unknown)[0], f"names of parameters of {network.name}")
+        weights = {f"{name}.weight" for name in (*network.weight_layers(), network.head)}
+        if absolute and not moves <= weights:
+            raise BadInput("absolute", sorted(moves - weights)[0], "weights of linear layers and convolutions alone")
         self.first = min(network.stage_of(name) for name in moves)
         self.module = network.stages[self.first :]  # under their old numbers
         self.names = tuple(name for name in own if name in moves)
@@ -67,10 +74,11 @@ class Tail:
         self._buffers = dict(self.module.named_buffers())
         self.layers = self._layers()
         transform = network.transform
-        blank = torch.zeros(1, transform.channels, *transform.size, device=first.device)
-        example = self.features(blank)
-        self.example_dims = example.dim() - 1
-        self.overwritten = overwritten(self.module, self._call, self.layers, example)
+        drawing = torch.Generator().manual_seed(0)
+        two = self.features(torch.randn(2, transform.channels, *transform.size, generator=drawing).to(first.device))
+        self.example_dims = two.dim() - 1
+        refuse_mixing(self.module, self._call, self.layers, network.head, two)
+        self.overwritten = overwritten(self.module, self._call, self.layers, two[:1])
         # One after another a member's last bits cannot depend on its neighbours, and a convolution fills a card alone.
         convolves = any(isinstance(m, nn.Conv2d) for m in self.module.modules())
         self.stacked = first.device.type == "cuda" and not convolves
@@ -94,8 +102,9 @@ class Tail:
     def features(self, images: Tensor) -> Tensor:
         """What the frozen stages make of images [n, channels, h, w]: the examples of everything that moves."""
         frozen = self.network.stages[: self.first]
+        base = {name: tensor for name, tensor in self.base.items() if self.network.stage_of(name) < self.first}
         dtype = next(iter(self._own.values())).dtype
-        return torch.cat([frozen(part.to(dtype)) for part in images.split(AT_ONCE)])
+        return torch.cat([functional_call(frozen, base, (part.to(dtype),)) for part in images.split(AT_ONCE)])
 
     def shapes(self) -> Shapes:
         """The shape of each moving parameter of one member: of a weight, of the rows that move."""
@@ -120,8 +129,9 @@ class Tail:
         if all(len(index) == 1 for index in self.rows.values()):
             return self
         if k not in self._alone:
-            rows = {name: index[k : k + 1] if len(index) > 1 else index for name, index in self.rows.items()}
-            self._alone[k] = Tail(self.network, self.whole, rows, base=self.base, absolute=self.absolute)
+            one = self._alone[k] = copy.copy(self)
+            one.rows = {name: index[k : k + 1] if len(index) > 1 else index for name, index in self.rows.items()}
+            one.layers, one._alone = one._layers(), {}
         return self._alone[k]
 
     def full(self, params: Params) -> Params:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import vmap
 
+from labkit.errors import BadInput
 from labkit.finetune.moving import Moving
 from labkit.population.autograd import row_losses
 from labkit.population.params import Params
@@ -15,6 +16,40 @@ from labkit.population.taps import hooked
 
 Call = Callable[[Params, Tensor], Tensor]
 Tapped = tuple[Params, Params, Tensor]  # recorded inputs and gradients at outputs by layer, and losses; [K, B, ...]
+
+
+def refuse_mixing(module: nn.Module, call: Call, layers: Collection[str], head: str, x: Tensor) -> None:
+    """Refuse a module for which per-example formulas would not hold.
+
+    Args:
+        layers: names of the moving layers.
+        head: name of the last layer.
+        x: two examples, [2, ...].
+
+    Raises:
+        BadInput: a layer that runs more than once or never, or whose examples do not stand along the first axis; or
+            what reaches the head of an example depends on the other one.
+    """
+    reached: list[Tensor] = []
+    for batch in (x[:1], x):
+        sizes: dict[str, list[int]] = {name: [] for name in (*layers, head)}
+
+        def note(name: str, given: Tensor, output: Tensor, sizes: dict[str, list[int]] = sizes) -> Tensor:
+            sizes[name].append(len(given))
+            if name == head:
+                reached.append(given)
+            return output
+
+        with torch.no_grad(), hooked(module, sizes, note):
+            call({}, batch)
+        for name, found in sizes.items():
+            if found != [len(batch)]:
+                seen = f"{name}, given {' and '.join(map(str, found)) or 'no'} rows by {len(batch)} examples"
+                raise BadInput("model", seen, "layers to move that run once and see examples along the first axis")
+    alone, together = reached
+    # Rounding differs with the size of a batch, in TF32 by a thousandth; statistics of a batch move everything.
+    if not torch.allclose(together[:1], alone, rtol=0, atol=0.01 * float(alone.abs().max()), equal_nan=True):
+        raise BadInput("model", "a network in which examples see each other", "one through which each passes alone")
 
 
 def tapped_alone(
