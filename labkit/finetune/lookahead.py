@@ -32,6 +32,7 @@ def losses_after(
     bound: float,
     *,
     base: Mapping[str, Tensor] | None = None,
+    at: int = 0,
 ) -> Iterator[Tensor]:
     """For each candidate the sum over examples of its clipped loss, float64 [], one at a time so that one can stop.
 
@@ -42,9 +43,10 @@ def losses_after(
         x, y: the private examples, [n, ...] images and [n].
         bound: of a loss, public (`labkit.privacy.selection.clipped_loss_sum`).
         base: values in place of the network's own, such as a new head's.
+        at: the number of the stage that x is the input of; 0 for images.
     """
     tail = Tail(network, list(gradient), base=base)
-    features, start = tail.features(x), tail.start({})
+    features, start = tail.features(x, at), tail.start({})
     step = {name: g * (REACH * start[name][0].norm() / g.norm().clamp(min=1e-30)) for name, g in gradient.items()}
     for rows in candidates:
         moved = {name: value.clone() for name, value in start.items()}

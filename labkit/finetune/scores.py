@@ -42,6 +42,7 @@ class RowScores(PrivateTrainer):
         reading: one of `READINGS`, or "gradient" for the noisy sum of gradients itself.
         plan, x, y, draw_key, noise_key, span, capture, tf32: as for `PrivateTrainer`; x are images.
         base: values in place of the network's own, such as a new head's.
+        at: the number of the stage that x is the input of, where that is known already; 0 for images.
 
     Raises:
         BadInput: an unknown reading; or as `PrivateTrainer`.
@@ -60,6 +61,7 @@ class RowScores(PrivateTrainer):
         noise_key: int,
         span: tuple[int, int],
         base: Mapping[str, Tensor] | None = None,
+        at: int = 0,
         capture: bool | None = None,
         tf32: bool = False,
     ) -> None:
@@ -69,7 +71,7 @@ class RowScores(PrivateTrainer):
         weights = [f"{name}.weight" for name in layers]
         tail = Tail(network, weights, base=base, absolute=reading == ABSOLUTE)
         super().__init__(
-            tail, tail.start({}), [plan], tail.features(x), y, learning_rate=0.0, draw_keys=[draw_key],
+            tail, tail.start({}), [plan], tail.features(x, at), y, learning_rate=0.0, draw_keys=[draw_key],
             noise_keys=[noise_key], span=span, capture=capture, tf32=tf32,
         )  # fmt: skip
         device = self.x.device

@@ -99,12 +99,18 @@ class Tail:
         return made
 
     @torch.no_grad()
-    def features(self, images: Tensor) -> Tensor:
-        """What the frozen stages make of images [n, channels, h, w]: the examples of everything that moves."""
-        frozen = self.network.stages[: self.first]
+    def features(self, x: Tensor, at: int = 0) -> Tensor:
+        """What the frozen stages make of images [n, channels, h, w]: the examples of everything that moves.
+
+        Args:
+            at: the number of the stage that x is the input of; 0 for images.
+        """
+        frozen = self.network.stages[at : self.first]
+        if not len(frozen):
+            return x
         base = {name: tensor for name, tensor in self.base.items() if self.network.stage_of(name) < self.first}
         dtype = next(iter(self._own.values())).dtype
-        return torch.cat([functional_call(frozen, base, (part.to(dtype),)) for part in images.split(AT_ONCE)])
+        return torch.cat([functional_call(frozen, base, (part.to(dtype),)) for part in x.split(AT_ONCE)])
 
     def shapes(self) -> Shapes:
         """The shape of each moving parameter of one member: of a weight, of the rows that move."""

@@ -68,17 +68,19 @@ def chosen(
             tail = Tail(moves.network, moves.whole)
             train = lab.parts["train"]
             trainer = PrivateTrainer(
-                tail, tail.start(lab.head(seed)), [plan], tail.features(train.x), train.y, learning_rate=rate,
-                momentum=MOMENTUM, span=(0, stages.warm), **_two(keys(lab, point, seed, rate)),
+                tail, tail.start(lab.head(seed)), [plan], lab.features(tail.first, "train"), train.y,
+                learning_rate=rate, momentum=MOMENTUM, span=(0, stages.warm), **_two(keys(lab, point, seed, rate)),
             )  # fmt: skip
             begun.append(
                 (yield from advance(lab, place, f"{name} warm-up", trainer, seconds=stages.warm, stride=STRIDE))
             )
             warmed = {key: tensor[0].clone() for key, tensor in trainer.params.items()}
-        base = warmed or lab.head(seed)
+        base, layers = warmed or lab.head(seed), row_layers(moves.network, lab.first)
+        # What a warm-up moved stands before the first scored layer, too: features of public weights end before it.
+        at = lab.first if warmed else min(moves.network.stage_of(layer) for layer in layers)
         scorer = RowScores(
-            moves.network, row_layers(moves.network, lab.first), method_of(point).reading, plan,
-            lab.parts["train"].x, lab.parts["train"].y, base=base, span=(stages.train, stages.steps),
+            moves.network, layers, method_of(point).reading, plan,
+            lab.features(at, "train"), lab.parts["train"].y, base=base, at=at, span=(stages.train, stages.steps),
             **keys(lab, point, seed, rate),
         )  # fmt: skip
         begun.append((yield from advance(lab, place, f"{name} scores", scorer, seconds=stages.score, stride=STRIDE)))
@@ -121,9 +123,8 @@ def _rows(
         return tuple(top_rows(found, layers, **size, power=power) for found in scores)
     settings = [lab.setting(point, seed, candidate) for candidate in range(point.budget)]
     candidates = [random_rows(layers, **size, generator=setting.generator) for setting in settings]
-    train, losses = lab.parts["train"], []
-    gradient = scorer.released_gradient()
-    for total in losses_after(moves.network, gradient, candidates, train.x, train.y, BOUND, base=base):
+    gradient, losses, y = scorer.released_gradient(), [], lab.parts["train"].y
+    for total in losses_after(moves.network, gradient, candidates, scorer.x, y, BOUND, base=base, at=scorer.arch.first):
         losses.append(total)
         yield place, lab.progress(f"search: set of rows {len(losses)} of {len(candidates)}")
     utilities = -torch.stack(losses)

@@ -15,6 +15,7 @@ from labkit.experiments.finetune.spec import FinetuneSpec
 from labkit.finetune.method import Moves, Setting
 from labkit.finetune.models import load_network
 from labkit.finetune.network import Network
+from labkit.finetune.tail import AT_ONCE
 from labkit.privacy import Plan
 from labkit.runs.events import Progress
 from labkit.runs.experiment import Job, Resources
@@ -37,6 +38,7 @@ class Lab:
     done: float = 0.0
     expected: float = 1.0
     tuned: dict[str, float] = field(default_factory=dict)
+    _features: dict[tuple[int, str], Tensor] = field(default_factory=dict)
 
     @property
     def device(self) -> torch.device:
@@ -66,6 +68,15 @@ class Lab:
             name: Part(self.network.transform(data.pixels(part)).to(self.device), part.y.to(self.device))
             for name, part in held.items()
         }
+
+    def features(self, first: int, part: str) -> Tensor:
+        """A part's images as stage `first` gets them: computed once, as nothing before it moves in any network."""
+        if (first, part) not in self._features:
+            with torch.no_grad():
+                frozen = self.network.stages[:first]
+                made = [frozen(images) for images in self.parts[part].x.split(AT_ONCE)]
+            self._features[first, part] = torch.cat(made) if first else self.parts[part].x
+        return self._features[first, part]
 
     @property
     def examples(self) -> int:

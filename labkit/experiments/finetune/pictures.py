@@ -42,8 +42,8 @@ def pictures(lab: Lab, runs: Sequence[Run], reached: Mapping[Run, Reached]) -> I
         trainer.advance(STRIDE)
         yield shown.place, lab.progress("training for the landscape")
     start, inside, outside = split_update(tail, trainer.params, lab.head(shown.seed), reached[shown].rows)
-    axis, train = torch.linspace(LOW, HIGH, size, dtype=torch.float64), lab.parts["train"]
-    x, y = tail.features(train.x[:IMAGES]), train.y[:IMAGES]
+    axis = torch.linspace(LOW, HIGH, size, dtype=torch.float64)
+    x, y = lab.features(tail.first, "train")[:IMAGES], lab.parts["train"].y[:IMAGES]
     steps = grid(tail, start, inside, outside, axis, axis, x, y, chunk=AT_ONCE, tf32=True)
     loss = yield from relay(steps, lambda _: (shown.place, lab.progress("landscape")))
     yield shown.place, Artifact("landscape", {"loss": loss.cpu(), "axis_x": axis, "axis_y": axis})

@@ -76,14 +76,14 @@ class FinetuneSpec(Spec):
     batch_size: int = control(
         128, 256, ge=1, le=1_000_000, unit="images", help="expected batch: an image joins with this over n"
     )
-    epochs: float = control(3.0, 10.0, gt=0, le=1000, help="expected times that an image is drawn to train")
+    epochs: float = control(2.0, 10.0, gt=0, le=1000, help="expected times that an image is drawn to train")
     learning_rate: float | str = control(
         0.1, TUNED, kind="float", gt=0, le=1000, words=(TUNED,),
         help="one number for all, or tuned: each epsilon and kind of method its own, on the selection split",
     )  # fmt: skip
     rates: str = control("0.03,0.1,0.3,1", help="learning rates that the tuning tries, separated by commas")
     noise_source: str = control("seeded", **FrontierSpec.described("noise_source"))
-    evaluations: int = control(3, 5, ge=1, le=1000, help="looks at the selection split while training")
+    evaluations: int = control(2, 5, ge=1, le=1000, help="looks at the selection split while training")
     margin: float = control(
         0.01, gt=0, lt=1, unit="accuracy", help="differences below this are called none; fixed before the run"
     )

@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from labkit.experiments.charged import is_word
@@ -19,7 +20,8 @@ from labkit.experiments.finetune.spec import RANDOM, FinetuneSpec
 from labkit.finetune.method import Moves, row_layers
 from labkit.finetune.rows import Rows, chance, frozen_share
 from labkit.finetune.tail import Tail
-from labkit.population import Scores, evaluate, take
+from labkit.population import take
+from labkit.population.precision import matmul_precision
 from labkit.privacy import Plan, PrivateTrainer
 from labkit.privacy.noise import OS
 from labkit.privacy.record import so_far
@@ -28,6 +30,7 @@ from labkit.runs.naming import canonical
 from labkit.runs.values import bounded
 
 MOST = {"cpu": 8, "cuda": 64}  # networks at once: more gain nothing, and make a stop slower
+EVALUATED = 1024  # images at once
 
 
 @dataclass(frozen=True)
@@ -106,11 +109,11 @@ def _population(lab: Lab, group: Sequence[Ready]) -> Generator[Told, None, dict[
     plans = trainer.plans
     releases = [Release(run.place, run.name, plan) for run, plan in zip(runs, plans, strict=True)]
     selection, test = (lab.parts[name] for name in ("selection", "test"))
-    features = {name: tail.features(lab.parts[name].x) for name in ("selection", "test")}
+    features = {name: lab.features(tail.first, name) for name in ("selection", "test")}
 
     def accuracies() -> list[float]:
         members = range(len(runs))
-        return [float(_scores(tail, trainer, k, features["selection"], selection.y).accuracy) for k in members]
+        return [_scores(tail, trainer, k, features["selection"], selection.y)[0] for k in members]
 
     def look(step: int) -> Iterator[Told]:
         for run, plan, accuracy in zip(runs, plans, accuracies(), strict=True):
@@ -129,11 +132,11 @@ def _population(lab: Lab, group: Sequence[Ready]) -> Generator[Told, None, dict[
     seconds = (time.perf_counter() - began) / max(1, steps)
     found = {}
     for k, (ready, plan, begun) in enumerate(zip(group, plans, trained, strict=True)):
-        final = _scores(tail, trainer, k, features["test"], test.y)
+        accuracy, loss = _scores(tail, trainer, k, features["test"], test.y)
         numbers = {
-            "test_accuracy": float(final.accuracy),
-            "test_loss": bounded(float(final.loss)),
-            "selection_accuracy": float(_scores(tail, trainer, k, features["selection"], selection.y).accuracy),
+            "test_accuracy": accuracy,
+            "test_loss": bounded(loss),
+            "selection_accuracy": _scores(tail, trainer, k, features["selection"], selection.y)[0],
             "seconds_per_step": seconds,
             "not_private_clipped": float(trainer.clipped[k]) / max(1.0, float(trainer.seen[k])),
             "not_private_dropped": float(trainer.dropped[k]),
@@ -165,7 +168,7 @@ def trainer_of(lab: Lab, group: Sequence[Ready]) -> tuple[Tail, PrivateTrainer]:
     # One draw for each seed: with keys from the operating system each call made another.
     draws = {run.seed: own["draw_key"] for run, own in zip(runs, held, strict=True)}
     trainer = PrivateTrainer(
-        tail, params, [lab.plan(run.point) for run in runs], tail.features(train.x), train.y,
+        tail, params, [lab.plan(run.point) for run in runs], lab.features(tail.first, "train"), train.y,
         learning_rate=[run.rate for run in runs], momentum=MOMENTUM, span=(stages.warm, stages.train),
         draw_keys=list(draws.values()), groups=[list(draws).index(run.seed) for run in runs],
         noise_keys=[own["noise_key"] for own in held], tf32=True,
@@ -179,8 +182,17 @@ def looks(point: FinetuneSpec, steps: int) -> list[int]:
     return [steps * (i + 1) // count for i in range(count)]
 
 
-def _scores(tail: Tail, trainer: PrivateTrainer, k: int, x: Tensor, y: Tensor) -> Scores:
-    return evaluate(tail.member(k), take(trainer.params, slice(k, k + 1)), x, y, tf32=True)
+@torch.no_grad()
+def _scores(tail: Tail, trainer: PrivateTrainer, k: int, x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Accuracy and mean cross-entropy of one member: `labkit.population.evaluate` takes members apart, whose rows a
+    tail holds by their places."""
+    own, right, loss = take(trainer.params, slice(k, k + 1)), 0.0, 0.0
+    with matmul_precision(True):
+        for part, labels in zip(x.split(EVALUATED), y.split(EVALUATED), strict=True):
+            logits = tail.member(k).logits(own, part)[0].float()
+            right += float((logits.argmax(1) == labels).sum())
+            loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+    return right / len(y), loss / len(y)
 
 
 def _told(run: Run, plan: Plan, step: int, accuracy: float) -> Iterator[Told]:
