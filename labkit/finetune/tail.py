@@ -104,12 +104,16 @@ class Tail:
 
         Args:
             at: the number of the stage that x is the input of; 0 for images.
+
+        Raises:
+            BadInput: x is what something that moves has passed on.
         """
-        frozen = self.network.stages[at : self.first]
+        if at > self.first:
+            raise BadInput("at", at, f"at most {self.first}, the first stage of which anything moves")
+        frozen, dtype = self.network.stages[at : self.first], next(iter(self._own.values())).dtype
         if not len(frozen):
-            return x
+            return x.to(dtype)
         base = {name: tensor for name, tensor in self.base.items() if self.network.stage_of(name) < self.first}
-        dtype = next(iter(self._own.values())).dtype
         return torch.cat([functional_call(frozen, base, (part.to(dtype),)) for part in x.split(AT_ONCE)])
 
     def shapes(self) -> Shapes:
