@@ -11,8 +11,9 @@ from labkit.experiments.embeddings.spec import middle
 from labkit.experiments.executions import Told
 from labkit.experiments.finetune.choosing import STRIDE
 from labkit.experiments.finetune.lab import Lab
+from labkit.experiments.finetune.reached import Reached, Ready, Run
 from labkit.experiments.finetune.spec import ALL, LAYER, ROWS, SPARTA
-from labkit.experiments.finetune.training import Reached, Ready, Run, trainer_of
+from labkit.experiments.finetune.training import trainer_of
 from labkit.finetune.rows import Rows
 from labkit.finetune.tail import Tail
 from labkit.generators import relay

@@ -9,8 +9,9 @@ from labkit.experiments.executions import Told, cost, times_begun
 from labkit.experiments.finetune.lab import Lab
 from labkit.experiments.finetune.pictures import pictures
 from labkit.experiments.finetune.plans import method_of, plan_without_choice, stages_of
+from labkit.experiments.finetune.reached import Reached, Run
 from labkit.experiments.finetune.spec import TUNED, FinetuneSpec
-from labkit.experiments.finetune.training import Reached, Run, train
+from labkit.experiments.finetune.training import train
 from labkit.experiments.finetune.tuning import rate_of, tune, tuned_as
 from labkit.runs.events import Result
 from labkit.runs.experiment import Job, Resources

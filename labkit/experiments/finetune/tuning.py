@@ -6,8 +6,9 @@ from collections.abc import Generator
 
 from labkit.experiments.executions import Told
 from labkit.experiments.finetune.lab import Lab
+from labkit.experiments.finetune.reached import Run
 from labkit.experiments.finetune.spec import LAYER, RANDOM, TUNED, FinetuneSpec, kind_of
-from labkit.experiments.finetune.training import Run, train
+from labkit.experiments.finetune.training import train
 from labkit.runs.naming import canonical
 
 SEED = 2**31  # above every seed that a Spec takes
