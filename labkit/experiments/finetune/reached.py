@@ -82,8 +82,10 @@ def looks(point: FinetuneSpec, steps: int) -> list[int]:
 
 @torch.no_grad()
 def scored(tail: Tail, own: Params, k: int, x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Accuracy and mean cross-entropy of member k, whose parameters are `own` [1, ...]: `labkit.population.evaluate` takes members apart, whose rows a
-    tail holds by their places."""
+    """Accuracy and mean cross-entropy of member k, whose parameters are `own` [1, ...].
+
+    `labkit.population.evaluate` takes members apart, whose rows a tail holds by their places.
+    """
     right = loss = 0.0
     with matmul_precision(True):
         for part, labels in zip(x.split(EVALUATED), y.split(EVALUATED), strict=True):

@@ -55,20 +55,15 @@ def _population(lab: Lab, group: Sequence[Ready]) -> Generator[Told, None, dict[
     tail, trainer = trainer_of(lab, group)
     plans = trainer.plans
     releases = [Release(run.place, run.name, plan) for run, plan in zip(runs, plans, strict=True)]
-    selection, test = (lab.parts[name] for name in ("selection", "test"))
-    features = {name: lab.features(tail.first, name) for name in ("selection", "test")}
 
-    def accuracies() -> list[float]:
-        members = range(len(runs))
-        return [
-            scored(tail, take(trainer.params, slice(k, k + 1)), k, features["selection"], selection.y)[0]
-            for k in members
-        ]
+    def reached(k: int, part: str) -> tuple[float, float]:
+        own = take(trainer.params, slice(k, k + 1))
+        return scored(tail, own, k, lab.features(tail.first, part), lab.parts[part].y)
 
     def look(step: int) -> Iterator[Told]:
-        for run, plan, accuracy in zip(runs, plans, accuracies(), strict=True):
+        for k, (run, plan) in enumerate(zip(runs, plans, strict=True)):
             if run.told:
-                yield from told(run, plan, step, accuracy)
+                yield from told(run, plan, step, reached(k, "selection")[0])
 
     looked = looks(group[0].run.point, stages.train) if any(run.told for run in runs) else ()
     # The program's name says who is in it: a checkpoint of other members must not be taken for this one's.
@@ -82,13 +77,11 @@ def _population(lab: Lab, group: Sequence[Ready]) -> Generator[Told, None, dict[
     seconds = (time.perf_counter() - began) / max(1, steps)
     found = {}
     for k, (ready, plan, begun) in enumerate(zip(group, plans, trained, strict=True)):
-        accuracy, loss = scored(tail, take(trainer.params, slice(k, k + 1)), k, features["test"], test.y)
+        accuracy, loss = reached(k, "test")
         numbers = {
             "test_accuracy": accuracy,
             "test_loss": bounded(loss),
-            "selection_accuracy": scored(
-                tail, take(trainer.params, slice(k, k + 1)), k, features["selection"], selection.y
-            )[0],
+            "selection_accuracy": reached(k, "selection")[0],
             "seconds_per_step": seconds,
             "not_private_clipped": float(trainer.clipped[k]) / max(1.0, float(trainer.seen[k])),
             "not_private_dropped": float(trainer.dropped[k]),
