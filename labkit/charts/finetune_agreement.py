@@ -31,7 +31,7 @@ def finetune_agreement(view: View) -> alt.LayerChart | alt.Chart:
     for entry in table:  # no share lies beyond
         entry |= {end: min(max(entry[end], 0.0), 1.0) for end in ("low", "high") if end in entry}
     arms, scale = in_order(row["arm"] for row in rows), alt.Scale(domain=[0, 1.02], nice=False)
-    lines = over_epsilon(table, places, arms, scale, PLOT, 280, SHARE, ".0%")
+    lines = over_epsilon(table, places, arms, scale, PLOT, 280, SHARE, ".0%", alone=True)
     chances = sorted({round(float(row[CHANCE]), 2) for row in rows if CHANCE in row})
     said = [{"mean": chance, "said": f"chance {percent(chance)}"} for chance in chances]
     luck = alt.Chart(values(said)).encode(y=alt.Y("mean:Q", title=SHARE, scale=scale))
@@ -39,10 +39,6 @@ def finetune_agreement(view: View) -> alt.LayerChart | alt.Chart:
         luck.mark_rule(color=INK, strokeDash=[5, 4], opacity=0.7),
         luck.mark_text(align="left", dx=4, fontSize=10.5, color=SOFT).encode(x=alt.value(PLOT), text="said:N"),
     ]
-    if sum(map(is_number, places.at)) == 1:  # a band of one place cannot be seen
-        alone = [entry | {"at": places.at[entry["epsilon"]]} for entry in table if is_number(entry["epsilon"])]
-        bar = alt.Chart(values(alone)).transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, clip=True)
-        layers.append(bar.encode(x=places.x(), y=alt.Y("low:Q", title=SHARE, scale=scale), y2="high:Q"))
     text = titled(
         AGREEMENT,
         "not private: the noiseless choice is an exact look at the training data, which no epsilon covers",
@@ -50,4 +46,4 @@ def finetune_agreement(view: View) -> alt.LayerChart | alt.Chart:
         "chance: what as many rows drawn at random would share with it; at that line the choice is noise",
         NO_EPSILON if any(not is_number(epsilon) for epsilon in places.at) else "",
     )
-    return themed(alt.layer(lines, *layers).properties(width=PLOT, height=280, title=text))
+    return themed(alt.layer(lines, *layers).properties(width=PLOT, height=280, title=text), above=20)

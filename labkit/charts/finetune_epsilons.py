@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import altair as alt
@@ -12,8 +11,8 @@ from labkit.charts.embeddings_panels import bounded
 from labkit.charts.epsilons import NO_EPSILON, Places, is_number
 from labkit.charts.finetune_rows import drawn_arm, main_rows, named, panels_of, setting_words
 from labkit.charts.frontier_lines import over_epsilon
-from labkit.charts.rows import NOTHING, Row, band_words, summarise, values
-from labkit.charts.theme import WIDTH, arm_colour, in_order, panel_title, themed, titled, waiting
+from labkit.charts.rows import NOTHING, band_words, summarise
+from labkit.charts.theme import WIDTH, in_order, panel_title, themed, titled, waiting
 
 if TYPE_CHECKING:
     from labkit.runs.view import View
@@ -38,7 +37,7 @@ def finetune_epsilons(view: View) -> alt.VConcatChart | alt.Chart:
     for title, methods in split.items():
         arms = in_order(map(drawn_arm, methods))
         own = [entry for entry in table if entry["arm"] in arms]
-        panel = alt.layer(*_layers(own, places, arms, scale, 300 if len(split) == 1 else 200))
+        panel = over_epsilon(own, places, arms, scale, WIDTH, 300 if len(split) == 1 else 200, ACCURACY, alone=True)
         drawn.append(panel.properties(title=panel_title(title)) if title else panel)
     chart = alt.vconcat(*drawn, spacing=14).resolve_scale(color="independent", strokeDash="independent")
     text = titled(
@@ -49,17 +48,4 @@ def finetune_epsilons(view: View) -> alt.VConcatChart | alt.Chart:
         test_words(rows),
         NO_EPSILON if any(not is_number(epsilon) for epsilon in places.at) else "",
     )
-    return themed(chart.properties(title=text))
-
-
-def _layers(
-    table: Sequence[Row], places: Places, arms: Sequence[str], scale: alt.Scale, height: int
-) -> list[alt.Chart]:
-    """`over_epsilon`, and bars where a band would have no width."""
-    layers = [over_epsilon(table, places, arms, scale, WIDTH, height, ACCURACY)]
-    if sum(map(is_number, places.at)) == 1:
-        alone = [entry | {"at": places.at[entry["epsilon"]]} for entry in table if is_number(entry["epsilon"])]
-        bar = alt.Chart(values(alone)).transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, clip=True)
-        y = alt.Y("low:Q", title=ACCURACY, scale=scale)
-        layers.append(bar.encode(x=places.x(), y=y, y2="high:Q", color=arm_colour(arms)))
-    return layers
+    return themed(chart.properties(title=text), above=20)

@@ -43,7 +43,8 @@ def finetune_noise(view: View) -> alt.HConcatChart | alt.Chart:
     held = [entry["sigma"] for entry in [*table, *bare]]
     domain = [0.9 * min(held), 1.1 * max(held)]
     scale = alt.Scale(type="log", domain=domain, nice=False)
-    axis = alt.Axis(values=[tick for tick in TICKS if domain[0] <= tick <= domain[1]], format="~g")
+    ticks = [tick for tick in TICKS if domain[0] <= tick <= domain[1]]
+    axis = alt.Axis(values=ticks if len(ticks) > 1 else sorted(set(held)), format=".3~g")
     noise = alt.Y("sigma:Q", title="noise multiplier \u03c3 (log scale)", scale=scale, axis=axis)
     more = alt.Y("more:Q", title="more noise for the choice", scale=alt.Scale(zero=True), axis=alt.Axis(format=".2~%"))
     both = [

@@ -50,15 +50,12 @@ def finetune_ordered(view: View) -> alt.LayerChart | alt.Chart:
     entries = _entries(view, rows)
     reference = [entry for entry in entries if entry["method"] == RANDOM]
     scale, cut = bounded(entries)
-    most = max(entry["n"] for entry in entries)
+    most, against = max(entry["n"] for entry in entries), judged(view)[RANDOM]
     text = titled(
         ORDERED,
         f"{in_words(middle(view))}; {setting_words(view)}",
         _bars(most, bool(reference)) + (f"; {cut}" if cut else ""),
-        f"the bars are not corrected; the words: {family_words(judged(view)[RANDOM])}"
-        if reference and most > 1
-        else "",
-        few_words(judged(view)[RANDOM]),
+        few_words(against) or (f"the bars are not corrected; the words: {family_words(against)}" if against else ""),
         test_words(rows),
         model_words(rows),
         width=100,
@@ -91,7 +88,7 @@ def _entries(view: View, rows: Sequence[Row]) -> list[dict[str, Any]]:
         word = found.word if found else UNDECIDED
         entry |= {"verdict": word, "word": "free: no look at the data" if name == RANDOM else word}
         entry |= {"text": found.text if found else "", "moves": count_words(float(np.mean([r["moving"] for r in own])))}
-        noise = [row["noise_multiplier"] for row in own if "noise_multiplier" in row]
+        noise = [row["noise_multiplier"] for row in own if row.get("noise_multiplier")]
         entries.append(entry | {"sigma": f"{np.mean(noise):.3f}" if noise else ""})
     return sorted(entries, key=lambda entry: -entry["mean"])
 

@@ -87,7 +87,7 @@ def _row(own: Sequence[Row]) -> dict[str, str]:
         "accuracy": f"{np.mean(accuracy):.4f}" + (f" [{low:.3f}, {high:.3f}]" if len(accuracy) > 1 else ""),
         "moving": _mean(own, "moving", count_words),
         "frozen": _mean(own, "frozen_share", lambda share: percent(round(share, 3))),
-        "sigma": _mean(own, "noise_multiplier", "{:.3f}".format),
+        "sigma": _mean(own, "noise_multiplier", "{:.3f}".format) if is_number(first["epsilon"]) else "",
         "without": _mean(own, "noise_multiplier_without", "{:.3f}".format),
         "rate": _mean(own, "learning_rate", "{:.3g}".format),
         "step": _mean(own, "seconds_per_step", "{:.2g}".format),

@@ -67,6 +67,8 @@ def over_epsilon(
     title: str = ACCURACY,
     number: str = ".3~f",
     beside: Sequence[str] = (),
+    *,
+    alone: bool = False,
 ) -> alt.LayerChart:
     """One panel: a line with its band for each arm where there is an epsilon, a dot with its bar at the two words.
 
@@ -79,15 +81,24 @@ def over_epsilon(
         title: of the value's axis.
         number: format of the value.
         beside: the arms that stand side by side at a word; all if empty.
+        alone: whether the arms also stand side by side at an epsilon that is the only number: lines have no length
+            there.
     """
+    apart = alone and sum(map(is_number, places.at)) == 1
     beside = beside or arms
     aside = {name: (i - (len(beside) - 1) / 2) * 0.16 * places.step for i, name in enumerate(beside)}
+
+    def aside_at(entry: Row) -> float:
+        if is_number(entry["epsilon"]):
+            return 0.6 * aside[entry["arm"]] if apart else 0.0  # the axis begins a little left of its first number
+        return aside[entry["arm"]]
+
     table = [
         dict(entry)
         | {
-            "at": places.at[entry["epsilon"]] + (0 if is_number(entry["epsilon"]) else aside[entry["arm"]]),
+            "at": places.at[entry["epsilon"]] + aside_at(entry),
             "epsilon": called(entry["epsilon"]),
-            "word": not is_number(entry["epsilon"]),
+            "word": apart or not is_number(entry["epsilon"]),
         }
         for entry in sorted(summary, key=lambda entry: places.at[entry["epsilon"]])
     ]

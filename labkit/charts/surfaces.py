@@ -50,6 +50,8 @@ def surface(
     scale_x, scale_y = (alt.Scale(domain=edge, nice=False, zero=False) for edge in edges)
     shades = alt.Scale(type="log", scheme=SCHEME, domain=list(domain), clamp=True)
     ticks = [level for level in LEGEND if domain[0] <= level <= domain[1]]
+    if len(ticks) < 2:
+        ticks = [float(f"{level:.2g}") for level in np.geomspace(domain[0], domain[1], 6)[1:-1]]
     legend = alt.Legend(type="gradient", gradientLength=300, orient="top", values=ticks, format="~g")
     colour = alt.Color("loss:Q", scale=shades, title="loss", legend=legend)
     axis = alt.Axis(grid=False, tickCount=4)

@@ -121,8 +121,13 @@ def panel_title(text: str) -> alt.TitleParams:
     return alt.TitleParams(text=text, fontSize=12, fontWeight=600, offset=6)
 
 
-def themed(chart: AnyChart) -> AnyChart:
-    """The chart with the shared look; to be called once, on the outermost chart."""
+def themed(chart: AnyChart, above: int = 6) -> AnyChart:
+    """The chart with the shared look; to be called once, on the outermost chart.
+
+    Args:
+        chart: without a configuration.
+        above: px from a plot to its legend; words above a plot need some.
+    """
     font = "Helvetica Neue, Helvetica, Arial, sans-serif"
     return chart.configure(
         background=GROUND,
@@ -163,7 +168,7 @@ def themed(chart: AnyChart) -> AnyChart:
             titleFontSize=12,
             titleFontWeight="normal",
             titleColor=INK,
-            offset=6,
+            offset=above,
             columnPadding=16,
         ),
         header=alt.HeaderConfig(labelFontSize=12, labelFontWeight=600, labelColor=INK),

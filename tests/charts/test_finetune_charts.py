@@ -227,6 +227,14 @@ def test_an_epsilon_is_drawn_with_its_interval_and_words_beyond_the_gap() -> Non
     assert "clipped: no noise; plain" in title(chart)
 
 
+def test_at_a_single_epsilon_the_methods_stand_side_by_side() -> None:
+    chart = charts.finetune_epsilons(made_up(method="all,random,sparta", epsilon="2,plain", seeds=2))
+    places = {row["arm"]: row["at"] for row in drawn(chart) if row.get("epsilon") == "2"}
+    assert places["all"] < places["random-rows"] == 1.0 < places["sparta"]
+    several = charts.finetune_epsilons(made_up(method="all,random,sparta", epsilon="2,4", seeds=2))
+    assert {row["at"] for row in drawn(several) if row.get("epsilon") == "2"} == {1.0}
+
+
 def test_many_methods_are_drawn_in_panels_that_share_two() -> None:
     assert panels_of(["random", "sparta", "all"]) == {"": ["all", "random", "sparta"]}
     split = panels_of(METHODS)
@@ -273,7 +281,7 @@ def test_agreement_stands_beside_chance_and_is_not_private() -> None:
     assert title(chart).startswith("not private: ")
     assert "no method that pays" in text(charts.finetune_agreement(some(*gained("random", GAIN))))
     wide = [result(2.0, seed, "sparta", 0.8, not_private_overlap=held) for seed, held in enumerate((0.1, 0.9))]
-    (entry,) = (row for row in drawn(charts.finetune_agreement(some(*wide, seeds=2))) if row.get("word") is False)
+    (entry,) = (row for row in drawn(charts.finetune_agreement(some(*wide, seeds=2))) if "arm" in row)
     assert (entry["low"], entry["high"]) == (0.0, 1.0)
 
 
