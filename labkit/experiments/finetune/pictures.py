@@ -52,7 +52,7 @@ def pictures(lab: Lab, runs: Sequence[Run], reached: Mapping[Run, Reached]) -> I
 
 def pictured(runs: Sequence[Run], seed: int) -> Run | None:
     """Whose rows are inside: SPARTA's of the first seed, or another choice's, at the middle number of epsilon."""
-    rank = {method: place for place, method in enumerate((SPARTA, *ROWS))}
+    rank = {method: place for place, method in enumerate(dict.fromkeys((SPARTA, *ROWS)))}
     own = [
         run for run in runs if run.seed == seed and run.point.method[0] in rank and not is_word(run.point.epsilon[0])
     ]

@@ -97,7 +97,8 @@ def scored(tail: Tail, own: Params, k: int, x: Tensor, y: Tensor) -> tuple[float
 
 def told(run: Run, plan: Plan, step: int, accuracy: float) -> Iterator[Told]:
     (epsilon,), (method,) = run.point.epsilon, run.point.method
-    values = {"method": method, "arm": method, "epsilon_word": epsilon if is_word(epsilon) else f"{epsilon:g}"}
+    drawn = "random-rows" if method == RANDOM else method  # other notebooks' random arm is something else
+    values = {"method": method, "arm": drawn, "epsilon_word": epsilon if is_word(epsilon) else f"{epsilon:g}"}
     values |= {"step": step, "selection_accuracy": accuracy}
     yield run.place, Point("curve", values)
     if method == RANDOM and plan.private:
