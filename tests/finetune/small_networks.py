@@ -153,11 +153,6 @@ def clipped_sum(gradients: Sequence[Mapping[str, Tensor]], clip: float, *, absol
     return total
 
 
-def buffers(shapes: Mapping[str, tuple[int, ...]], count: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-    """For a sum, full of what must be forgotten."""
-    return {name: torch.full((count, *shape), 7.0, dtype=dtype) for name, shape in shapes.items()}
-
-
 def drawn(shapes: Mapping[str, Collection[int]], count: int, seed: int, dtype: torch.dtype) -> dict[str, Tensor]:
     """Members somewhere: [count, ...]."""
     generator = torch.Generator().manual_seed(seed)
@@ -191,7 +186,7 @@ def summed(
     tail: Tail, params: dict[str, Tensor], x: Tensor, y: Tensor, clip: float = CLIP, **rest
 ) -> tuple[dict[str, Tensor], Clipped]:
     """A fresh clipped sum and what it reports."""
-    count, dtype = len(next(iter(params.values()))), next(iter(params.values())).dtype
-    out = buffers(tail.shapes(), count, dtype)
-    given = {"clip": torch.full((count,), clip, dtype=dtype), "weight": torch.ones(y.shape[-1], dtype=dtype)}
+    first = next(iter(params.values()))
+    out = {name: torch.full_like(tensor, 7.0) for name, tensor in params.items()}  # what must be forgotten
+    given = {"clip": first.new_full((len(first),), clip), "weight": first.new_ones(y.shape[-1])}
     return out, tail.clipped_sum(params, x, y, out, **given | {"fresh": True} | rest)

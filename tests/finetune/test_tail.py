@@ -121,6 +121,27 @@ def test_against_opacus():
         torch.testing.assert_close(out[name][0], torch.einsum("b,b...->...", factors, g), rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("batches", ["own", "shared"])
+@pytest.mark.parametrize("kind", ["convolutions", "tokens", "grid", "dense"])
+def test_members_in_one_program_are_the_members_one_after_another(kind, batches):
+    """As a CUDA device runs those that do not convolve."""
+    made = network(kind, torch.float64)
+    images, y = examples(K * B, dtype=torch.float64)
+    images[1] = torch.nan
+    for absolute in (False, True):
+        tail = Tail(made, [] if absolute else beside_rows(made, 0), rows_of(kind), absolute=absolute)
+        params, x = drawn(tail.shapes(), K, 1, torch.float64), tail.features(images)
+        given = (x.unflatten(0, (K, B)), y.view(K, B)) if batches == "own" else (x[:B], y[:B])
+        found = []
+        for stacked in (False, True):
+            tail.stacked = stacked
+            out, report = summed(tail, params, *given)
+            found.append([*out.values(), tail.logits(params, given[0]), report.norms, report.loss, report.dropped])
+        assert report.dropped.tolist() == ([1, 0, 0] if batches == "own" else [1, 1, 1])
+        for one, other in zip(*found, strict=True):
+            torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-10, equal_nan=True)
+
+
 def test_pieces_of_a_batch_add_up():
     made = network("convolutions", torch.float64)
     tail, (images, y) = Tail(made, parameters_of(made, 0)), examples(6, dtype=torch.float64)
