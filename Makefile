@@ -28,7 +28,7 @@ help:  ## this list
 
 setup: $(READY)  ## make .venv and install labkit in it
 
-demo: $(READY)  ## run notebooks 00 to 04 headless and build outputs/report.html
+demo: $(READY)  ## run notebooks 00 to 05 headless and build outputs/report.html
 	@$(RUN) -m tools.demo $(ARGS)
 
 test: lint  ## check style, then run every test that this machine can run

@@ -33,7 +33,9 @@ def _norm_gradients(layer: FrozenNorm, activations: list[Tensor], backprops: Ten
     over = tuple(range(2, backprops.dim()))
     found = {}
     if layer.weight.requires_grad:
-        found[layer.weight] = (layer.normalised(activations[0]) * backprops).sum(over)
+        shape = (1, -1, *[1] * (backprops.dim() - 2))
+        normalised = (activations[0] - layer.mean.view(shape)) / layer.deviation.view(shape)
+        found[layer.weight] = (normalised * backprops).sum(over)
     if layer.bias.requires_grad:
         found[layer.bias] = backprops.sum(over)
     return found

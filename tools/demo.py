@@ -1,4 +1,4 @@
-"""Run notebooks 00 to 04 headless at preset quick, and build one report of them: `make demo`."""
+"""Run notebooks 00 to 05 headless at preset quick, and build one report of them: `make demo`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from labkit import cli, experiments
 from tools import report
 
-NOTEBOOKS = ("00", "01", "02", "03", "04")
+NOTEBOOKS = ("00", "01", "02", "03", "04", "05")
 OUTPUTS = Path("outputs")
 FINISHED, CLAIM_FAILED = 0, 3  # exit codes of `labkit run` that leave a whole notebook
 

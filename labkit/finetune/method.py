@@ -97,7 +97,12 @@ def biases_of(network: Network, first: int) -> tuple[str, ...]:
 
 
 def beside_rows(network: Network, first: int) -> tuple[str, ...]:
-    """What moves with every choice of rows: the head, biases and norms."""
+    """What moves with every choice of rows: the head, biases and norms, from the first layer whose rows may move on.
+
+    A norm in front of that layer stays frozen: it alone would cost more than all the rows, since what comes before it
+    could no longer be computed once for each image.
+    """
+    first = min((network.stage_of(name) for name in row_layers(network, first)), default=first)
     names = (*biases_of(network, first), *parameters_of(network, first, NORMS), *head_of(network))
     return tuple(dict.fromkeys(names))
 

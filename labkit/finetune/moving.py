@@ -162,7 +162,7 @@ class MovingNorm:
 
     def record(self, x: Tensor) -> Tensor:
         if isinstance(self.layer, FrozenNorm):
-            return self.layer.normalised(x)
+            return x
         return nn.functional.layer_norm(x, self.layer.normalized_shape, eps=self.layer.eps)
 
     @property
@@ -170,10 +170,16 @@ class MovingNorm:
         return False
 
     def small(self, a: Tensor, delta: Tensor) -> Params:
-        over = tuple(range(3, delta.dim())) if isinstance(self.layer, FrozenNorm) else tuple(range(2, delta.dim() - 1))
-        found = {"weight": a * delta} if self.weight else {}
-        found |= {"bias": delta} if self.bias else {}
-        return {name: each.sum(over) if over else each for name, each in found.items()}
+        frozen = isinstance(self.layer, FrozenNorm)
+        over = tuple(range(3, delta.dim())) if frozen else tuple(range(2, delta.dim() - 1))
+        shift = delta.sum(over) if over else delta
+        found = {"bias": shift} if self.bias else {}
+        if self.weight:
+            product = a * delta
+            scale = product.sum(over) if over else product
+            # Of (x - mean) / deviation the constants stand outside the sum: nothing as large as x is made of them.
+            found["weight"] = (scale - self.layer.mean * shift) / self.layer.deviation if frozen else scale
+        return found
 
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
         raise NotImplementedError("the gradients of a norm are small")

@@ -80,15 +80,10 @@ class FrozenNorm(nn.Module):
         weight, bias = (norm.weight.data, norm.bias.data) if norm.affine else (ones, torch.zeros_like(ones))
         return cls(weight, bias, norm.running_mean, norm.running_var, norm.eps)
 
-    def normalised(self, x: Tensor) -> Tensor:
-        """The input [B, C, ...] before scale and shift."""
-        shape = (1, -1, *[1] * (x.dim() - 2))
-        return (x - self.mean.view(shape)) / self.deviation.view(shape)
-
     def forward(self, x: Tensor) -> Tensor:
-        shape = (1, -1, *[1] * (x.dim() - 2))
-        scale = self.weight / self.deviation
-        return x * scale.view(shape) + (self.bias - self.mean * scale).view(shape)
+        """scale * (x - mean) / deviation + shift of each channel of [B, C, ...]."""
+        shape, scale = (1, -1, *[1] * (x.dim() - 2)), self.weight / self.deviation
+        return torch.addcmul((self.bias - self.mean * scale).view(shape), x, scale.view(shape))
 
 
 def freeze(module: nn.Module) -> nn.Module:

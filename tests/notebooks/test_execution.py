@@ -32,7 +32,7 @@ class Executed:
         return nbformat.read(self.path, as_version=4)
 
 
-@pytest.fixture(scope="module", params=["00", "01", "02", "03", "04"])
+@pytest.fixture(scope="module", params=["00", "01", "02", "03", "04", "05"])
 def executed(request, tmp_path_factory) -> Executed:
     folder = tmp_path_factory.mktemp("executed")
     path = folder / f"{experiments.get(request.param).notebook}.ipynb"

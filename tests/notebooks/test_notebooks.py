@@ -13,7 +13,7 @@ from tools.parameters import cells, source
 from widgets.controls import Controls
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NUMBERS = ("00", "01", "02", "03", "04")
+NUMBERS = ("00", "01", "02", "03", "04", "05")
 NAMES = ("00_tour", "01_random_search")
 
 

@@ -29,7 +29,7 @@ def run(monkeypatch, tmp_path):
 def test_both_notebooks_then_one_report_and_where_it_is(run, tmp_path, capsys):
     assert demo.main([]) == 0
     assert [arguments[:4] for arguments in run.ran] == [
-        ["run", key, "--preset", "quick"] for key in ("00", "01", "02", "03", "04")
+        ["run", key, "--preset", "quick"] for key in ("00", "01", "02", "03", "04", "05")
     ]
     page = (tmp_path / "outputs" / "report.html").read_text()
     assert "Number 00" in page
