@@ -42,6 +42,13 @@ def test_what_moves_whole(name, whole):
     assert set(late.whole) == {each for each in whole if int(each.split(".")[0]) >= 5}
 
 
+def test_norms_in_front_of_the_first_layer_with_rows_stay():
+    """From stage 1 on, the first layer is in stage 3: with rows, the norm before it would cost more than they do."""
+    assert "1.weight" in moved("head_norm", first=1).whole
+    for name in ("random", "magnitude", "sparta", "search"):
+        assert set(moved(name, first=1).whole) == {each for each in BESIDE if int(each.split(".")[0]) >= 3}
+
+
 def test_every_method_is_listed_with_what_it_is():
     assert list(METHODS) == [
         "all", "head", "head_norm", "bias", "lora", "magnitude", "random", "sparta", "sparta_abs", "sparta_noisy",
