@@ -101,6 +101,7 @@ def advance_all(
     kept: bool = True,
     looks: Iterable[int] = (),
     look: Callable[[int], Iterable[Told]] = lambda step: (),
+    beside: Callable[[], Mapping[str, Tensor]] = dict,
 ) -> Generator[Told, None, list[list[Stretch]]]:
     """Train to the trainer's end, from the checkpoint if there is one.
 
@@ -119,6 +120,7 @@ def advance_all(
         stride: steps after which progress is told and a checkpoint offered.
         kept: whether there are checkpoints; without, a run that was stopped begins this training again.
         looks: steps after which `look(step)` says something; those of other stages are passed over.
+        beside: what a checkpoint keeps beside the trainer's state, by names that the state has not.
 
     Returns:
         for each release every stretch that was ever begun; of a seeded run the whole, once.
@@ -128,13 +130,14 @@ def advance_all(
         trainer.load(resources.checkpoints[key])
     fresh = [release.plan.private and release.plan.noise_source == OS for release in releases]
     begun = [stretches(resources.chunks, release.name) for release in releases]
-    executions = [1 + max((stretch.execution for stretch in some), default=-1) for some in begun]
+    # One number for all: what is executed together shares its draws, and the ledger must be able to tell.
+    execution = 1 + max((stretch.execution for some in begun for stretch in some), default=-1)
     before, start = lab.done, trainer.done
     wanted = {step for step in looks if step <= trainer.steps}
     for stop in sorted({*wanted, trainer.steps}):
         if stop <= trainer.done:
             continue
-        for release, some, execution, new in zip(releases, begun, executions, fresh, strict=True):
+        for release, some, new in zip(releases, begun, fresh, strict=True):
             if new:
                 stretch = Stretch(execution, trainer.done, stop)
                 some.append(stretch)
@@ -147,7 +150,7 @@ def advance_all(
             if trainer.done in wanted:
                 yield from look(stop)  # before the checkpoint: a run that goes on from there does not look again
             if kept:
-                yield place, Checkpoint(key, trainer.state)
+                yield place, Checkpoint(key, lambda: trainer.state() | dict(beside()))
     lab.done = before + seconds
     whole = [Stretch(0, first, trainer.steps)]
     return [some if new else whole for some, new in zip(begun, fresh, strict=True)]

@@ -19,7 +19,7 @@ from labkit.finetune.rows import NORMS, SUMS, Rows, overlap, random_rows, top_ro
 from labkit.finetune.scores import NORM, RowScores
 from labkit.finetune.tail import Tail
 from labkit.population.params import Params
-from labkit.privacy import PrivateTrainer
+from labkit.privacy import Plan, PrivateTrainer
 from labkit.privacy.noise import OS, secret_stream
 from labkit.privacy.selection import choose
 from labkit.runs.events import Chunk
@@ -65,16 +65,8 @@ def chosen(
         begun: list[list[Stretch]] = []
         warmed: Params = {}
         if stages.warm:
-            tail = Tail(moves.network, moves.whole)
-            train = lab.parts["train"]
-            trainer = PrivateTrainer(
-                tail, tail.start(lab.head(seed)), [plan], lab.features(tail.first, "train"), train.y,
-                learning_rate=rate, momentum=MOMENTUM, span=(0, stages.warm), **_two(keys(lab, point, seed, rate)),
-            )  # fmt: skip
-            begun.append(
-                (yield from advance(lab, place, f"{name} warm-up", trainer, seconds=stages.warm, stride=STRIDE))
-            )
-            warmed = {key: tensor[0].clone() for key, tensor in trainer.params.items()}
+            warmed, own = yield from _warmed(lab, place, point, seed, rate, moves, name)
+            begun.append(own)
         base, layers = warmed or lab.head(seed), row_layers(moves.network, lab.first)
         # What a warm-up moved stands before the first scored layer, too: features of public weights end before it.
         at = lab.first if warmed else min(moves.network.stage_of(layer) for layer in layers)
@@ -87,14 +79,42 @@ def chosen(
         rows, noiseless = yield from _rows(lab, place, point, seed, rate, moves, scorer, base)
         held = {f"rows {layer}": index for layer, index in rows.items()}
         held |= {f"warmed {key}": tensor.cpu() for key, tensor in warmed.items()}
-        held["overlap"] = torch.tensor(overlap(rows, noiseless))
+        held["overlap"] = torch.tensor(overlap(rows, noiseless), dtype=torch.float64)
         yield place, Chunk(f"chosen {name}", held)
     else:
         lab.done += stages.warm + stages.score
-        fresh = plan.private and plan.noise_source == OS
-        begun = [stretches(lab.resources.chunks, n) if fresh else [Stretch(0, *span)] for n, span in spans.items()]
+        begun = [earlier(lab, plan, name, span) for name, span in spans.items()]
     warmed = {name: tensor.to(lab.device) for name, tensor in _starting(held, "warmed ").items()}
     return Choice(rows_in(held), warmed, float(held["overlap"]), tuple(begun))
+
+
+def _warmed(
+    lab: Lab, place: int, point: FinetuneSpec, seed: int, rate: float, moves: Moves, name: str
+) -> Generator[Told, None, tuple[Params, list[Stretch]]]:
+    """What a warm-up trains beside the rows, and what was ever begun of it.
+
+    It is kept: scores that were begun after it must not go on after another one.
+    """
+    plan, span, key = lab.plan(point), (0, stages_of(point, lab.examples).warm), f"warmed {name}"
+    if (held := lab.resources.chunks.get(key)) is not None:
+        lab.done += span[1]
+        warmed = {name: tensor.to(lab.device) for name, tensor in held.items()}
+        return warmed, earlier(lab, plan, f"{name} warm-up", span)
+    tail, train = Tail(moves.network, moves.whole), lab.parts["train"]
+    trainer = PrivateTrainer(
+        tail, tail.start(lab.head(seed)), [plan], lab.features(tail.first, "train"), train.y,
+        learning_rate=rate, momentum=MOMENTUM, span=span, **_two(keys(lab, point, seed, rate)),
+    )  # fmt: skip
+    begun = yield from advance(lab, place, f"{name} warm-up", trainer, seconds=span[1], stride=STRIDE)
+    warmed = {name: tensor[0].clone() for name, tensor in trainer.params.items()}
+    yield place, Chunk(key, {name: tensor.cpu() for name, tensor in warmed.items()})
+    return warmed, begun
+
+
+def earlier(lab: Lab, plan: Plan, name: str, span: tuple[int, int]) -> list[Stretch]:
+    """What was ever begun of a stage that has ended."""
+    fresh = plan.private and plan.noise_source == OS
+    return stretches(lab.resources.chunks, name) if fresh else [Stretch(0, *span)]
 
 
 def rows_in(held: Mapping[str, Tensor]) -> Rows:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadInput
-from labkit.experiments.finetune.spec import FIXED, HEAD_NORM, SEARCH, TUNED, FinetuneSpec
+from labkit.experiments.finetune.spec import BIAS, FIXED, HEAD, HEAD_NORM, LAYER, SEARCH, TUNED, FinetuneSpec
 from labkit.runs.experiment import Estimate
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ SPEED = {"cpu": 0.35, "cuda": 0.15}  # of the device's matrix-product rate: smal
 STEP = {"cpu": 1e-3, "cuda": 1e-4}  # seconds of one network's step beside its products
 PASSES = 5  # of a training step, in forward passes: forward, backward, norms, sums
 SECONDS_PER_PLAN = 1.0
+NEEDED = {HEAD_NORM: "normalisation", BIAS: "bias"}  # without it a method moves the head alone
 
 
 def impossible(point: FinetuneSpec) -> str | None:
@@ -54,8 +55,7 @@ def check(spec: FinetuneSpec, data: Split) -> None:
     if spec.delta >= 1 / n:
         what = f"0 for the default, or a number below 1/n = {1 / n:.3g}: at 1/n a mechanism may give one person away"
         raise BadInput("delta", spec.delta, what)
-    if max(spec.warmup) >= spec.epochs:
-        raise BadInput("warmup", max(spec.warmup), f"less than the {spec.epochs:g} epochs of the whole training")
+    _check_warmup(spec, n)
     network = loaded(spec.model, len(data.classes))
     network.transform(data.pixels(data.test)[:1])
     _check_methods(spec, network)
@@ -73,34 +73,37 @@ def check(spec: FinetuneSpec, data: Split) -> None:
         plan_of(point, n)
 
 
+def _check_warmup(spec: FinetuneSpec, examples: int) -> None:
+    """That something is left to train after it: both are rounded up to whole steps."""
+    from labkit.experiments.finetune.plans import stages_of
+
+    for point in spec.points():
+        stages = stages_of(point, examples)
+        if stages.warm >= stages.train:
+            steps = "1 step" if stages.train == 1 else f"{stages.train} steps"
+            what = f"less than the {steps} of the whole training, {spec.epochs:g} epochs; these are {stages.warm}"
+            raise BadInput("warmup", point.warmup[0], what)
+
+
 def _check_methods(spec: FinetuneSpec, network: Network) -> None:
     """What each method asked for would move."""
-    from labkit.finetune.method import NORMS, parameters_of, row_layers
+    from labkit.finetune.method import Setting, head_of, row_layers
     from labkit.finetune.methods import METHODS
     from labkit.streams import stream
 
     first = network.late(spec.layers)
-    if HEAD_NORM in spec.method and len(parameters_of(network, first, NORMS)) == len(
-        parameters_of(network, len(network.stages))
-    ):
-        raise BadInput(
-            "method",
-            HEAD_NORM,
-            f"head: no normalisation stands behind the layers that stay frozen (layers = {spec.layers})",
-        )
     if not row_layers(network, first):
         what = f"0, or at least 2: with the head alone there are no rows to choose in {network.name}"
         raise BadInput("layers", spec.layers, what)
-    fixed = [name for name in spec.method if name in FIXED]
-    if len(fixed) == len(spec.method) and "sparsity" in spec.modified():
-        from labkit.finetune.method import Setting
-
-        sizes = []
-        for name in fixed:
-            setting = Setting(network, first, 0.5, "layer", spec.lora_rank, stream(0, "size"))
-            moves = METHODS[name].moves(setting)
-            own = moves.network.parameters()
-            sizes.append(f"{name} moves {sum(own[p].numel() for p in moves.whole):,} numbers")
+    sizes, head = [], head_of(network)
+    for name in (name for name in spec.method if name in FIXED):
+        moves = METHODS[name].moves(Setting(network, first, 0.0, LAYER, spec.lora_rank, stream(0, "size")))
+        if name in NEEDED and set(moves.whole) == set(head):
+            what = f"head: no {NEEDED[name]} stands behind the layers that stay frozen (layers = {spec.layers})"
+            raise BadInput("method", name, what)
+        own = moves.network.parameters()
+        sizes.append(f"{name} moves {sum(own[p].numel() for p in moves.whole):,} numbers")
+    if len(sizes) == len(spec.method) and "sparsity" in spec.modified():
         what = f"no sparsity with methods of fixed size: {', '.join(sizes)}"
         raise BadInput("sparsity", ", ".join(f"{s:g}" for s in spec.sparsity), what)
 
@@ -113,9 +116,13 @@ def costs(spec: FinetuneSpec, data: Split) -> str:
 
     n, alike = len(data.train), {}
     for point in spec.points():
-        alike.setdefault(METHODS[point.method[0]].chooses, {}).setdefault(point.epsilon, point)
-    names = {False: "for a network", True: "for one that pays to choose its rows"}
-    said = [f"{names[pays]} {in_a_line(plan_of(p, n) for p in points.values())}" for pays, points in alike.items()]
+        method = METHODS[point.method[0]]
+        words = "pays to search its rows" if method.searches else "pays to choose its rows" if method.chooses else ""
+        alike.setdefault(words, {}).setdefault(point.epsilon, point)
+    said = [
+        f"for {f'one that {words}' if words else 'a network'} {in_a_line(plan_of(p, n) for p in points.values())}"
+        for words, points in alike.items()
+    ]
     network = loaded(spec.model, len(data.classes))
     notes = [network.said, network.transform.said(data.train.x.shape[1:], network.name)]
     return "; ".join([*said, f"one image of {n:,} is protected", *(note for note in notes if note)])
@@ -132,18 +139,19 @@ def estimate(spec: FinetuneSpec, data: Split, device: torch.device) -> Estimate:
     network, n = loaded(spec.model, len(data.classes)), len(data.train)
     rate, steps_alone = SPEED[device.type] * flops_rate(device), STEP[device.type]
     frozen, moving = products(network, network.late(spec.layers))
-    points = list(spec.points())
+    points = spec.points()
+    work = [(point, spec.seeds) for point in points]
     if spec.learning_rate == TUNED:
         alike = {canonical(like.hashed()): like for like in map(tuned_as, points)}
-        points += [like for like in alike.values() for _ in spec.tried_rates()]
+        work += [(like, len(spec.tried_rates())) for like in alike.values()]
     seconds = 2 * frozen * n / rate
-    for point in points:
-        head = point.method == ("head",)
+    for point, times in work:
+        head = point.method == (HEAD,)
         steps = stages_of(point, n).steps
         products_of_step = 2 * PASSES * (0.0 if head else moving) * spec.batch_size
-        seconds += spec.seeds * steps * (products_of_step / rate + steps_alone)
+        seconds += times * steps * (products_of_step / rate + steps_alone)
         if point.method == (SEARCH,):
-            seconds += spec.seeds * 2 * moving * n * spec.budget / rate
+            seconds += times * 2 * moving * n * spec.budget / rate
     numbers = {point.epsilon for point in points}
     return Estimate(seconds + SECONDS_PER_PLAN * 2 * len(numbers), _peak(network, spec, data))
 

@@ -121,14 +121,21 @@ def sizes(lab: Lab, ready: Ready, tail: Tail) -> dict[str, float]:
     return found
 
 
-def ledger(lab: Lab, run: Run, plan: Plan, begun: Sequence[list[Stretch]], program: str) -> Iterator[Point]:
+def ledger(lab: Lab, run: Run, plan: Plan, begun: Sequence[list[Stretch]]) -> Iterator[Point]:
     """What a fine-tune did with its plan, as rows of the series `ledger`.
 
-    Of seeded ones, training is on draws that all methods of a seed share, and scoring on draws of its own.
+    Of seeded ones, training is on draws that all methods of a seed share, and scoring on draws of its own. With noise
+    from the operating system, what a method trained in one execution may have shared its draws, whoever was in it, and
+    what comes before the training never did.
+
+    Args:
+        begun: of each stage what was ever begun, the training last.
     """
     stages = stages_of(run.point, lab.examples)
     if plan.noise_source == OS:
-        yield from ledger_rows(plan, together(begun), f"{program} {run.seed}")
+        *before, training = begun
+        yield from ledger_rows(plan, together(before), run.name)
+        yield from ledger_rows(plan, training, f"{run.point.method[0]} {run.seed}")
     else:
         drawn = f"{draw_label(lab, run.point)} {run.seed}"
         yield from ledger_rows(plan, [Stretch(0, 0, stages.train)], drawn)
