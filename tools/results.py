@@ -13,6 +13,7 @@ from labkit import experiments
 from labkit.charts import (
     auc_rows,
     embeddings_verdict_rows,
+    finetune_rows,
     noninferior_rows,
     png,
     retrieval_rows,
@@ -22,6 +23,7 @@ from labkit.charts import (
 )
 from labkit.charts.embeddings_rows import BASELINE, Place, usual, where
 from labkit.charts.epsilons import called
+from labkit.charts.finetune_verdicts import judged, judged_sparsities
 from labkit.errors import LabError
 from labkit.runs import Store, View, store_path
 from labkit.runs.inputs import fingerprint
@@ -78,6 +80,33 @@ def aucs(view: View) -> str:
     return grid([heading, *([*key, *(own.get(name, "") for name in epsilons)] for key, own in found.items())])
 
 
+def finetuned(view: View) -> str:
+    """Mean accuracies, then the verdicts against each reference, a row for each method and a column for each epsilon;
+    then those over sparsity."""
+    accuracy: dict[str, dict[str, str]] = {}
+    for row in finetune_rows(view):
+        name = ", ".join(part for part in (row["method"], row["setting"]) if part)
+        accuracy.setdefault(name, {})[row["epsilon"]] = row["accuracy"].split(" ")[0]
+    parts = ["Test accuracy", crossed("method", accuracy)]
+    for title, families, across in (
+        ("Verdicts against {}", judged(view), lambda c: called(c.fields["epsilon"])),
+        ("Verdicts against {} over sparsity", judged_sparsities(view), lambda c: f"{c.fields['sparsity']:.0%} frozen"),
+    ):
+        for reference, found in families.items():
+            cells: dict[str, dict[str, str]] = {}
+            for c in found:
+                mean = "" if c.verdict.mean is None else f"{c.verdict.mean:+.3f} "
+                cells.setdefault(c.one, {})[across(c)] = mean + c.verdict.word
+            parts += [title.format(reference), crossed(f"minus {reference}", cells)] if cells else []
+    return "\n\n".join(parts)
+
+
+def crossed(corner: str, cells: dict[str, dict[str, str]]) -> str:
+    """A table with a row for each key and a column for each inner key, in the order of their first mention."""
+    columns = list(dict.fromkeys(name for own in cells.values() for name in own))
+    return grid([[corner, *columns], *([key, *(own.get(name, "") for name in columns)] for key, own in cells.items())])
+
+
 def grid(rows: list[list[str]]) -> str:
     """A heading and rows as a Markdown table."""
     heading, *rest = rows
@@ -92,6 +121,8 @@ def tables(view: View) -> str:
     if view.experiment.key == "04":
         asked = markdown(noninferior_rows(view), NONINFERIOR), markdown(embeddings_verdict_rows(view), PICKED)
         return "\n\n".join((*asked, aucs(view)))
+    if view.experiment.key == "05":
+        return finetuned(view)
     if view.experiment.key != "02":
         return markdown(verdict_rows(view))
     asked = [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labkit import charts
 from labkit.experiments.finetune.claims import claims, verdict_words
 from labkit.experiments.finetune.limits import check, costs, estimate, impossible
-from labkit.experiments.finetune.spec import FinetuneSpec, kind_of
+from labkit.experiments.finetune.spec import ROWS_KIND, FinetuneSpec, kind_of
 from labkit.runs.experiment import Experiment, Job, Together
 
 if TYPE_CHECKING:
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def run_together(jobs: Sequence[Job], resources: Resources) -> Iterator[tuple[int, Event]]:
-    """The events of all fine-tunes of one kind; PyTorch is loaded here and not where a parameter is refused."""
+    """The events of all methods of fixed size, or of all choices of rows.
+
+    PyTorch is loaded here and not where a parameter is refused.
+    """
     from labkit.experiments.finetune.run import run as events
 
     yield from events(jobs, resources)
@@ -60,7 +63,7 @@ EXPERIMENT = Experiment(
     live={"series": "curve", "y": "selection_accuracy", "y_title": "accuracy on the selection split", "x_end": ""},
     totals=charts.totals,
     not_private=("not_private_clipped", "not_private_dropped", "not_private_overlap", "landscape"),
-    together=Together(by=lambda job: kind_of(job.point), run=run_together),
+    together=Together(by=lambda job: kind_of(job.point) == ROWS_KIND, run=run_together),
     costs=costs,
 )
 

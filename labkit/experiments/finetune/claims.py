@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from labkit.charts.finetune_verdicts import judged
 from labkit.experiments.charged import spending
-from labkit.experiments.finetune.spec import FIXED, HEAD, LAYER, ROWS
+from labkit.experiments.finetune.spec import ALL, FIXED, HEAD, LAYER, RANDOM, ROWS, SPARTA
 from labkit.runs.experiment import Claim
 from labkit.verdicts import words
 
@@ -76,9 +76,15 @@ def bands(view: View) -> list[Claim]:
 
 
 BANDS: dict[str, dict[tuple[str, Any], tuple[float, float]]] = {
-    "quick": {(HEAD, "plain"): (0.0, 1.0)},
-    "full": {(HEAD, "plain"): (0.0, 1.0)},
-    "imagenet": {(HEAD, "plain"): (0.0, 1.0)},
+    "quick": {
+        (ALL, "plain"): (0.90, 0.97),
+        (HEAD, "plain"): (0.85, 0.94),
+        (ALL, 8.0): (0.83, 0.93),
+        (RANDOM, 8.0): (0.82, 0.92),
+        (SPARTA, 8.0): (0.82, 0.92),
+    },
+    "full": {},
+    "imagenet": {},
 }
 
 

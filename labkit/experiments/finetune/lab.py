@@ -1,4 +1,4 @@
-"""What all fine-tunes of one kind share: the public network, the images it takes, plans and keys."""
+"""What fine-tunes that are run together share: the public network, the images it takes, plans and keys."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from labkit.streams import stream
 
 @dataclass
 class Lab:
-    """Jobs of one kind of method, and what was loaded for them.
+    """Jobs of methods of fixed size or of choices of rows, and what was loaded for them.
 
     Args:
         done, expected: work in steps of one network, for progress alone.
@@ -71,11 +71,14 @@ class Lab:
 
     def features(self, first: int, part: str) -> Tensor:
         """A part's images as stage `first` gets them: computed once, as nothing before it moves in any network."""
+        if not first:
+            return self.parts[part].x
         if (first, part) not in self._features:
+            at = max((stage for stage, of in self._features if of == part and stage < first), default=0)
+            frozen = self.network.stages[at:first]
             with torch.no_grad():
-                frozen = self.network.stages[:first]
-                made = [frozen(images) for images in self.parts[part].x.split(AT_ONCE)]
-            self._features[first, part] = torch.cat(made) if first else self.parts[part].x
+                made = [frozen(images) for images in self.features(at, part).split(AT_ONCE)]
+            self._features[first, part] = torch.cat(made)
         return self._features[first, part]
 
     @property

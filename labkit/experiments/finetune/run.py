@@ -1,4 +1,4 @@
-"""All fine-tunes of one kind, then their results."""
+"""All fine-tunes that are run together, then their results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHOLE = ("moving", "weights", "rows_chosen", "not_private_dropped")  # counts am
 
 
 def run(jobs: Sequence[Job], resources: Resources) -> Iterator[Told]:
-    """The events of jobs of one kind (see `labkit.runs.experiment.Together`).
+    """The events of methods of fixed size, or of choices of rows (see `labkit.runs.experiment.Together`).
 
     Results come last, after all that a resumed run would have to say again.
     """

@@ -18,6 +18,7 @@ READING = (SPARTA, SPARTA_ABS, SPARTA_NOISY, SPARTA_NORM)  # they choose rows by
 ROWS = (MAGNITUDE, RANDOM, *READING, SEARCH)
 CHOOSING = (*READING, SEARCH)  # their choice is paid for
 METHODS = (*FIXED, *ROWS)
+ROWS_KIND = "rows"  # whatever chooses them, they train alike
 LAYER, GLOBAL = "layer", "global"
 
 
@@ -94,7 +95,7 @@ class FinetuneSpec(Spec):
     def points(self) -> tuple[Self, ...]:
         """The same Spec once for each fine-tune, each grid field holding one value.
 
-        What a method has no use for holds a fixed value: sparsity 0 and the first scope for those of fixed size, a
+        What a method has no use for holds a fixed value: sparsity 0 and the scope `layer` for those of fixed size, a
         warmup of 0 for all that score no rows.
         """
         found: dict[tuple[Any, ...], Self] = {}
@@ -125,4 +126,4 @@ class FinetuneSpec(Spec):
 
 def kind_of(point: FinetuneSpec) -> str:
     """What trains alike and takes the same learning rate: a method of fixed size, or any choice of rows."""
-    return point.method[0] if point.method[0] in FIXED else "rows"
+    return point.method[0] if point.method[0] in FIXED else ROWS_KIND

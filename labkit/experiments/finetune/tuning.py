@@ -7,7 +7,7 @@ from collections.abc import Generator
 from labkit.experiments.executions import Told
 from labkit.experiments.finetune.lab import Lab
 from labkit.experiments.finetune.reached import Run
-from labkit.experiments.finetune.spec import LAYER, RANDOM, TUNED, FinetuneSpec, kind_of
+from labkit.experiments.finetune.spec import LAYER, RANDOM, ROWS_KIND, TUNED, FinetuneSpec, kind_of
 from labkit.experiments.finetune.training import train
 from labkit.runs.naming import canonical
 
@@ -45,7 +45,7 @@ def rate_of(lab: Lab, point: FinetuneSpec) -> float:
 
 def tuned_as(point: FinetuneSpec) -> FinetuneSpec:
     """The point whose rates are tried for this one."""
-    fixed = kind_of(point) != "rows"
+    fixed = kind_of(point) != ROWS_KIND
     changes = {"warmup": (0.0,), "scope": (LAYER,), "sparsity": (0.0 if fixed else SPARSITY,)}
     if not fixed:
         changes["method"] = (RANDOM,)
