@@ -25,7 +25,7 @@ from labkit.errors import BadInput
 from labkit.finetune.network import Network
 from labkit.finetune.tail import Tail
 from labkit.population.params import Params
-from labkit.privacy.noise import fill_normal
+from labkit.privacy.noise import OS, fill_normal
 from labkit.privacy.plan import Plan
 from labkit.privacy.train import PrivateTrainer
 
@@ -78,6 +78,7 @@ class RowScores(PrivateTrainer):
         rows = {name.removesuffix(".weight"): len(view[0]) for name, view in self.total.views.items()}
         self._sizes = rows
         self._released, self._exact = torch.zeros(2, sum(rows.values()), dtype=torch.float64, device=device)
+        self._forgotten = False
         self._norms = torch.zeros(sum(rows.values()), device=device, dtype=self.total.data.dtype)
         self._summed = torch.zeros_like(self.total.data) if reading == GRADIENT else None
 
@@ -123,9 +124,12 @@ class RowScores(PrivateTrainer):
         """The released score of each row, float64 [rows] by layer, on the CPU."""
         return self._split(self._released.clamp(min=0))
 
-    def noiseless_scores(self) -> dict[str, Tensor]:
-        """What the scores would have been without noise: exact private statistics, which no guarantee covers."""
-        return self._split(self._exact)
+    def noiseless_scores(self) -> dict[str, Tensor] | None:
+        """What the scores would have been without noise: exact private statistics, which no guarantee covers.
+
+        None where a part of them was not written down (`state`).
+        """
+        return None if self._forgotten else self._split(self._exact)
 
     def released_gradient(self) -> Params:
         """The noisy sum of the clipped gradients of all steps, by weight [rows, ...] (reading "gradient")."""
@@ -139,8 +143,11 @@ class RowScores(PrivateTrainer):
         return dict(zip(self._sizes, numbers.cpu().split(list(self._sizes.values())), strict=True))
 
     def state(self) -> dict[str, Tensor]:
-        """As `PrivateTrainer.state`; it is private: it holds the noiseless scores."""
-        held = {"released": self._released, "exact": self._exact}
+        """As `PrivateTrainer.state`. Of a seeded run it is private, and holds the noiseless scores; with noise from the
+        operating system it does not: beside the released ones they would give the noise away (privacy.md 9)."""
+        held = {"released": self._released}
+        if self.plan.noise_source != OS:
+            held["exact"] = self._exact
         if self._summed is not None:
             held["gradient"] = self._summed
         return super().state() | {name: tensor.to("cpu", copy=True) for name, tensor in held.items()}
@@ -149,6 +156,8 @@ class RowScores(PrivateTrainer):
         """As `PrivateTrainer.load`."""
         super().load(state)
         self._released.copy_(state["released"])
-        self._exact.copy_(state["exact"])
+        if "exact" in state:
+            self._exact.copy_(state["exact"])
+        self._forgotten = "exact" not in state
         if self._summed is not None:
             self._summed.copy_(state["gradient"])

@@ -216,3 +216,19 @@ def test_without_noise_the_scores_are_the_noiseless_ones():
 def test_an_unknown_reading_is_refused():
     with pytest.raises(BadInput, match="one of sum, absolute, noisy, norm, gradient"):
         scorer("dense", "sparta")
+
+
+def test_noise_of_the_system_is_not_written_down_beside_the_noiseless_scores():
+    """Released minus noiseless is the noise itself."""
+    plan = Plan.noised(
+        noise_multiplier=1.0, examples=N, batch_size=BATCH, steps=SPAN[1], clip_norm=1.0, noise_source="os"
+    )
+    begun, resumed = scorer("dense", SUM, plan), scorer("dense", SUM, plan)
+    begun.advance(1)
+    state = begun.state()
+    assert "exact" not in state
+    assert begun.noiseless_scores() is not None
+    resumed.load(state)
+    assert resumed.noiseless_scores() is None
+    for name, scores in resumed.scores().items():
+        assert torch.equal(scores, begun.scores()[name])

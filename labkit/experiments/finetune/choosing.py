@@ -36,13 +36,14 @@ class Choice:
     Args:
         rows: the rows that move: released.
         warmed: what the warm-up trained, without an axis of members: released; empty without one.
-        overlap: share of the rows that the same scores without noise would have chosen: not private.
+        overlap: share of the rows that the same scores without noise would have chosen: not private; None where the
+            noiseless scores were not written down.
         begun: of each stage before the training, what was ever begun.
     """
 
     rows: Rows
     warmed: Params
-    overlap: float
+    overlap: float | None
     begun: tuple[list[Stretch], ...]
 
 
@@ -79,13 +80,15 @@ def chosen(
         rows, noiseless = yield from _rows(lab, place, point, seed, rate, moves, scorer, base)
         held = {f"rows {layer}": index for layer, index in rows.items()}
         held |= {f"warmed {key}": tensor.cpu() for key, tensor in warmed.items()}
-        held["overlap"] = torch.tensor(overlap(rows, noiseless), dtype=torch.float64)
+        if noiseless is not None:
+            held["overlap"] = torch.tensor(overlap(rows, noiseless), dtype=torch.float64)
         yield place, Chunk(f"chosen {name}", held)
     else:
         lab.done += stages.warm + stages.score
         begun = [earlier(lab, plan, name, span) for name, span in spans.items()]
     warmed = {name: tensor.to(lab.device) for name, tensor in _starting(held, "warmed ").items()}
-    return Choice(rows_in(held), warmed, float(held["overlap"]), tuple(begun))
+    found = float(held["overlap"]) if "overlap" in held else None
+    return Choice(rows_in(held), warmed, found, tuple(begun))
 
 
 def _warmed(
@@ -133,14 +136,14 @@ def _two(one: dict[str, int]) -> dict[str, list[int]]:
 
 def _rows(
     lab: Lab, place: int, point: FinetuneSpec, seed: int, rate: float, moves: Moves, scorer: RowScores, base: Params
-) -> Generator[Told, None, tuple[Rows, Rows]]:
-    """The rows that are released, and those that would have been without noise in the choice."""
+) -> Generator[Told, None, tuple[Rows, Rows | None]]:
+    """The rows that are released, and those that would have been without noise in the choice, if that is known."""
     layers = row_layers(moves.network, lab.first)
     size = {"sparsity": point.sparsity[0], "scope": point.scope[0]}
     if not method_of(point).searches:
         power = NORMS if scorer.reading == NORM else SUMS
         scores = scorer.scores(), scorer.noiseless_scores()
-        return tuple(top_rows(found, layers, **size, power=power) for found in scores)
+        return tuple(found if found is None else top_rows(found, layers, **size, power=power) for found in scores)
     settings = [lab.setting(point, seed, candidate) for candidate in range(point.budget)]
     candidates = [random_rows(layers, **size, generator=setting.generator) for setting in settings]
     gradient, losses, y = scorer.released_gradient(), [], lab.parts["train"].y

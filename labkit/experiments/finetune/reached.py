@@ -117,7 +117,8 @@ def sizes(lab: Lab, ready: Ready, tail: Tail) -> dict[str, float]:
     found |= {"frozen_share": frozen_share(ready.rows, layers)}
     if ready.choice:
         found["chance_overlap"] = chance(ready.rows, layers, ready.run.point.scope[0])
-        found["not_private_overlap"] = ready.choice.overlap
+        if ready.choice.overlap is not None:
+            found["not_private_overlap"] = ready.choice.overlap
     return found
 
 
