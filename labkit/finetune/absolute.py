@@ -5,9 +5,9 @@ Arguments as for `labkit.population.sums`; `delta` already holds each example's 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
+from labkit.finetune.each import each_linear
 from labkit.population import sums
 from labkit.population.norms import Geometry, blocks
 
@@ -39,6 +39,5 @@ def absolute_convolution(a: Tensor, delta: Tensor, geometry: Geometry) -> Tensor
 def _positions(a: Tensor, delta: Tensor) -> Tensor:
     total = delta.new_zeros(len(delta), delta.shape[-1], a.shape[-1])
     for members, examples in blocks(delta, a.shape[-1] * delta.shape[-1]):
-        each = torch.einsum("kbto,kbti->kboi", delta[members, examples], a[members, examples])
-        total[members] += each.abs_().sum(1)
+        total[members] += each_linear(a[members, examples], delta[members, examples]).abs_().sum(1)
     return total

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from labkit.errors import BadInput
 from labkit.finetune.absolute import absolute_convolution, absolute_linear
+from labkit.finetune.each import each_convolution, each_linear
 from labkit.finetune.network import FrozenNorm
 from labkit.population import norms, sums
 from labkit.population.params import Params
@@ -35,6 +36,12 @@ class Moving(Protocol):
     def small(self, a: Tensor, delta: Tensor) -> Params:
         """Gradients of each example that are no longer than a layer is wide: `bias`, a norm's `weight`; [K, B, ...]."""
 
+    def numbers(self, a: Tensor, delta: Tensor) -> int:
+        """How many numbers `each` would hold, if the weight is large; 0 where `squares` and `sums` cost less."""
+
+    def each(self, a: Tensor, delta: Tensor) -> Tensor:
+        """Gradients of the weight of each example, [K, B, ...], if it is large."""
+
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
         """Squared norms [K, B] of the gradients of the weight, if it is large."""
 
@@ -50,6 +57,10 @@ class Rows:
     """The rows of a weight that move: int64 [K or 1, r], or None for all."""
 
     index: Tensor | None
+
+    def count(self, outputs: int) -> int:
+        """How many of a layer's rows they are."""
+        return outputs if self.index is None else self.index.shape[1]
 
     def of(self, delta: Tensor, axis: int = 2) -> Tensor:
         """The outputs that belong to them, along `axis` of [K, B, ...]."""
@@ -87,6 +98,14 @@ class MovingLinear:
     def small(self, a: Tensor, delta: Tensor) -> Params:
         over = tuple(range(2, delta.dim() - 1))
         return {"bias": delta.sum(over) if over else delta} if self.bias else {}
+
+    def numbers(self, a: Tensor, delta: Tensor) -> int:
+        if a.dim() == 3:
+            return 0  # an outer product: nothing adds up
+        return a.shape[0] * a.shape[1] * a.shape[-1] * self.rows.count(delta.shape[-1])
+
+    def each(self, a: Tensor, delta: Tensor) -> Tensor:
+        return each_linear(a, self._of(a, delta))
 
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
         delta = self._of(a, delta)
@@ -132,6 +151,18 @@ class MovingConvolution:
 
     def small(self, a: Tensor, delta: Tensor) -> Params:
         return {"bias": delta.sum((3, 4))} if self.bias else {}
+
+    def numbers(self, a: Tensor, delta: Tensor) -> int:
+        row = self.layer.weight[0].numel()
+        return a.shape[0] * a.shape[1] * row * self.rows.count(delta.shape[2])
+
+    def each(self, a: Tensor, delta: Tensor) -> Tensor:
+        if not self.depthwise:
+            found = each_convolution(a, self.rows.of(delta), self.geometry)
+        else:
+            found = each_convolution(*self._apart(a, delta), self.geometry)
+            found = found.view(len(delta), -1, *found.shape[1:]).transpose(1, 2)
+        return found.reshape(*delta.shape[:2], -1, *self.layer.weight.shape[1:])
 
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
         if not self.depthwise:
@@ -184,7 +215,7 @@ class MovingNorm:
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
         raise NotImplementedError("the gradients of a norm are small")
 
-    sums = absolutes = squares
+    numbers = each = sums = absolutes = squares
 
 
 def moving(name: str, layer: nn.Module, *, weight: bool, bias: bool, rows: Tensor | None) -> Moving:

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from labkit.errors import BadInput
+from labkit.finetune.clip import clipped
 from labkit.finetune.moving import Moving, moving
 from labkit.finetune.network import Network
 from labkit.finetune.tapped import overwritten, refuse_mixing, tapped_alone, tapped_stacked
-from labkit.population import norms
-from labkit.population.clipping import SLACK_OF_SUMS, Clipped, add_gradients, clip_factors, silence, silence_
+from labkit.population.clipping import Clipped
 from labkit.population.params import Params, Shapes, members
-from labkit.population.precision import matmul_precision
 from labkit.population.taps import hooked
 
 AT_ONCE = 512  # images that pass the frozen stages together
@@ -194,7 +193,7 @@ class Tail:
         y, weight = (t.expand(count, t.shape[-1]) for t in (y, weight))
         if self.stacked:
             found = tapped_stacked(self.module, self._call, self.layers, self._detached(params), x, y, self._shared(x))
-            return self._clip(found, out, clip, weight, fresh)
+            return clipped(self.layers, found, out, clip=clip, weight=weight, fresh=fresh, absolute=self.absolute)
         reports = []
         for k in range(count):
             one, place = self.member(k), slice(k, k + 1)
@@ -202,34 +201,12 @@ class Tail:
             batch = x if self._shared(x) else x[k]
             found = tapped_alone(one.module, one._call, one.layers, own, batch, y[place], one.overwritten)
             buffers = {name: tensor[place] for name, tensor in out.items()}
-            reports.append(one._clip(found, buffers, clip[place], weight[place], fresh))
+            given = {"clip": clip[place], "weight": weight[place], "fresh": fresh, "absolute": self.absolute}
+            reports.append(clipped(one.layers, found, buffers, **given))
         return Clipped(*(torch.cat([getattr(r, n) for r in reports]) for n in ("loss", "norms", "clipped", "dropped")))
 
     def _detached(self, params: Params) -> Params:
         return self.full({name: tensor.detach() for name, tensor in params.items()})
-
-    def _clip(
-        self, found: tuple[Params, Params, Tensor], out: Params, clip: Tensor, weight: Tensor, fresh: bool
-    ) -> Clipped:
-        inputs, deltas, losses = found
-        with matmul_precision(False), torch.no_grad():  # the reason stands at MLP.clipped_sum
-            squares, small = torch.zeros_like(losses), {}
-            for name, layer in self.layers.items():
-                a, delta = inputs[name], deltas[name]
-                small |= {f"{name}.{kind}": each for kind, each in layer.small(a, delta).items()}
-                if layer.large:
-                    squares += layer.squares(a, delta)
-            for each in small.values():
-                squares += norms.square(each)
-            factors, report = clip_factors(squares.sqrt_(), clip, weight, losses, slack=SLACK_OF_SUMS)
-            total = {name: torch.bmm(factors.unsqueeze(1), silence_(each))[:, 0] for name, each in small.items()}
-            for name, layer in self.layers.items():
-                if layer.large:
-                    a, delta = silence(inputs[name]), deltas[name]
-                    scaled = silence_(delta * factors.view(*factors.shape, *[1] * (delta.dim() - 2)))
-                    total[f"{name}.weight"] = layer.absolutes(a, scaled) if self.absolute else layer.sums(a, scaled)
-            add_gradients(out, total, fresh=fresh, masks=None)
-        return report
 
     def activation_numbers(self) -> int:
         """Numbers held per example and member during a forward pass; for predicting memory."""

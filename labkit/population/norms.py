@@ -34,8 +34,27 @@ class Geometry:
     def patches(self, images: Tensor) -> Tensor:
         """[..., C, h, w] -> [..., positions, C * kernel]: the rows that a convolution multiplies by its weights."""
         flat = images.reshape(-1, *images.shape[-3:])
-        rows = F.unfold(flat, self.kernel, self.dilation, self.padding, self.stride).transpose(1, 2)
+        unfold = self._unfolded if flat.is_cuda else self._library
+        rows = unfold(flat).transpose(1, 2)
         return rows.view(*images.shape[:-3], *rows.shape[1:])
+
+    def _library(self, flat: Tensor) -> Tensor:
+        return F.unfold(flat, self.kernel, self.dilation, self.padding, self.stride)
+
+    def _unfolded(self, flat: Tensor) -> Tensor:
+        """The same as one copy of a strided view: on CUDA the library launches a kernel for each image."""
+        (up, left), (down, right) = self.padding, self.stride
+        padded = F.pad(flat, (left, left, up, up)).contiguous()
+        count, channels, height, width = padded.shape
+        span = [d * (k - 1) + 1 for d, k in zip(self.dilation, self.kernel, strict=True)]
+        places = ((height - span[0]) // down + 1, (width - span[1]) // right + 1)
+        image, channel, line, pixel = padded.stride()
+        views = padded.as_strided(
+            (count, channels, *self.kernel, *places),
+            (image, channel, line * self.dilation[0], pixel * self.dilation[1], line * down, pixel * right),
+            padded.storage_offset(),
+        )
+        return views.reshape(count, channels * self.kernel[0] * self.kernel[1], places[0] * places[1])
 
 
 def length(tensor: Tensor) -> Tensor:

@@ -142,3 +142,18 @@ def test_long_vectors_are_measured_in_pieces():
     vector = torch.full((1, 1, 200_001), 0.1)
     exact = vector.double().norm(dim=-1)
     assert ((norms.length(vector).double() - exact).abs() / exact).item() < 16 * torch.finfo(torch.float32).eps
+
+
+@given(
+    kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    stride=st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    padding=st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    dilation=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    seed=st.integers(0, 9),
+)
+@settings(max_examples=60, deadline=None)
+def test_a_strided_view_unfolds_as_the_library_does(kernel, stride, padding, dilation, seed):
+    """What CUDA uses, where the library launches a kernel for each image."""
+    images = torch.randn(3, 2, 6, 7, generator=torch.Generator().manual_seed(seed))
+    geometry = norms.Geometry(kernel, stride, padding, dilation)
+    assert torch.equal(geometry._unfolded(images), geometry._library(images))

@@ -1,0 +1,62 @@
+"""Gradients held for each example, or formulas in their place: the same sums, and nobody adds more than C."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from small_networks import examples, network
+from torch import nn
+
+from labkit.finetune import clip as room
+from labkit.finetune.network import Network, Transform, in_order
+from labkit.finetune.tail import Tail
+
+MOVES = {
+    "convolutions": (["11.weight", "11.bias", "1.weight"], {"0": [[0, 2], [1, 3]], "3": [[1], [0]], "5": [[0], [2]]}),
+    "tokens": (["5.weight"], {"0": [[0], [1]], "2.query": [[1, 2], [0, 2]]}),
+    "dense": (["5.weight"], {"1": [[0, 1], [2, 3]]}),
+}
+
+
+def found(kind: str, absolute: bool, held: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    monkeypatch.setitem(room.HELD, "cpu", held)
+    public, (images, y) = network(kind, torch.float64), examples(7, dtype=torch.float64)
+    whole, rows = MOVES[kind]
+    whole = [] if absolute else [name for name in whole if name in public.parameters()]
+    tail = Tail(public, whole, {name: torch.tensor(index) for name, index in rows.items()}, absolute=absolute)
+    params, x = tail.start({}, 2), tail.features(images)
+    out = {name: torch.zeros_like(value) for name, value in params.items()}
+    limit, weight = torch.tensor([0.05, 2.0], dtype=torch.float64), torch.ones(7, dtype=torch.float64)
+    tail.clipped_sum(params, x, y, out, clip=limit, weight=weight, fresh=True)
+    return out
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("kind", list(MOVES))
+def test_held_or_told_by_formulas_the_sums_are_the_same(kind, absolute, monkeypatch):
+    told = found(kind, absolute, 0, monkeypatch)
+    for some in (700, 1 << 26):  # a layer or two held, or all
+        held = found(kind, absolute, some, monkeypatch)
+        for name, value in told.items():
+            torch.testing.assert_close(held[name], value, rtol=1e-9, atol=1e-12)
+            assert bool(value.any())
+
+
+def test_gradients_that_nearly_cancel_over_an_image_stay_within_the_clip_norm():
+    """Held, norm and sum are of the very same numbers, whatever rounding has left of them."""
+    convolution = nn.Conv2d(1, 1, 1, bias=False)
+    nn.init.ones_(convolution.weight)
+    stages = in_order([convolution, nn.Flatten(), nn.Linear(64, 2)])
+    tail = Tail(Network("flat", stages, "2", Transform((8, 8), 1, (0.0,), (1.0,))), ["0.weight"])
+    generator = torch.Generator().manual_seed(0)
+    for size in (1e-4, 1e-5, 1e-6):
+        # The weights behind add up to nothing, and the image is the same everywhere but for a little.
+        head = torch.randn(2, 64, generator=generator)
+        head -= head.mean(1, keepdim=True)
+        stages[2].weight.data.copy_(head * 1e4)
+        images = 1 + size * torch.randn(1, 1, 8, 8, generator=generator)
+        out = {"0.weight": torch.zeros(1, 1, 1, 1, 1)}
+        given = {"clip": torch.full((1,), 0.5), "weight": torch.ones(1), "fresh": True}
+        report = tail.clipped_sum(tail.start({}), images, torch.zeros(1, dtype=torch.int64), out, **given)
+        assert float(report.norms) > 0
+        assert float(out["0.weight"].abs()) <= 0.5
