@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ class Database:
         except sqlite3.Error as error:
             raise StoreError(f"{self.file}: {error}") from error
 
-    def read(self, query: str, values: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
+    def read(self, query: str, values: tuple[Any, ...] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query.
 
         Raises:

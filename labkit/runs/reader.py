@@ -14,7 +14,7 @@ from labkit.runs.owner import Owner
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     import numpy as np
     from torch import Tensor
@@ -39,7 +39,8 @@ class Reader:
         """Everything known of each replicate, oldest first: the fields of its key, status, spec and record as
         dictionaries, created and finished in seconds since the epoch (finished is None before), error in words."""
         rows = self._replicate_rows(
-            "WHERE (?1 IS NULL OR experiment = ?1) AND (?2 IS NULL OR name = ?2)", (experiment, name)
+            "WHERE (:experiment IS NULL OR experiment = :experiment) AND (:name IS NULL OR name = :name)",
+            {"experiment": experiment, "name": name},
         )
         return [
             {field: row[field] for field in KEY_FIELDS}
@@ -72,9 +73,10 @@ class Reader:
         """One flat row per result: name, seed, device_kind, arm and the values; of finished replicates unless told."""
         rows = self._database.read(
             "SELECT name, seed, device_kind, arm, data FROM result JOIN replicate ON replicate.id = replicate"
-            " WHERE (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR experiment = ?2) AND (?3 IS NULL OR device_kind = ?3)"
-            " AND (status = 'finished' OR NOT ?4) ORDER BY replicate.id, result.rowid",
-            (name, experiment, device_kind, finished),
+            " WHERE (:name IS NULL OR name = :name) AND (:experiment IS NULL OR experiment = :experiment)"
+            " AND (:device_kind IS NULL OR device_kind = :device_kind)"
+            " AND (status = 'finished' OR NOT :finished) ORDER BY replicate.id, result.rowid",
+            {"name": name, "experiment": experiment, "device_kind": device_kind, "finished": finished},
         )
         return [_flat(row, ("name", "seed", "device_kind", "arm")) for row in rows]
 
@@ -108,12 +110,13 @@ class Reader:
         Rows carry name, seed, device_kind, series and the values. A run that resumes drops the points which it will
         say again, so whoever draws them should begin anew at 0 when a run is claimed.
         """
+        wanted = None if names is None else json.dumps(list(names))
         rows = self._database.read(
             "SELECT point.id, name, seed, device_kind, series, data FROM point"
-            " JOIN replicate ON replicate.id = replicate WHERE point.id > ?1 AND (?2 IS NULL OR experiment = ?2)"
-            " AND (?3 IS NULL OR series = ?3) AND (?4 IS NULL OR name IN (SELECT value FROM json_each(?4)))"
-            " ORDER BY point.id",
-            (cursor, experiment, series, None if names is None else json.dumps(list(names))),
+            " JOIN replicate ON replicate.id = replicate WHERE point.id > :cursor"
+            " AND (:experiment IS NULL OR experiment = :experiment) AND (:series IS NULL OR series = :series)"
+            " AND (:names IS NULL OR name IN (SELECT value FROM json_each(:names))) ORDER BY point.id",
+            {"cursor": cursor, "experiment": experiment, "series": series, "names": wanted},
         )
         return rows[-1]["id"] if rows else cursor, [
             _flat(row, ("name", "seed", "device_kind", "series")) for row in rows
@@ -185,7 +188,7 @@ class Reader:
         )
         return {row["key"]: (self.folder(key) / row["path"], row["sha256"]) for row in rows}
 
-    def _replicate_rows(self, where: str, values: tuple[Any, ...]) -> list[sqlite3.Row]:
+    def _replicate_rows(self, where: str, values: tuple[Any, ...] | Mapping[str, Any]) -> list[sqlite3.Row]:
         joined = "SELECT * FROM replicate LEFT JOIN lease ON lease.replicate = replicate.id"
         return self._database.read(f"{joined} {where} ORDER BY replicate.id", values)
 

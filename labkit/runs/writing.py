@@ -41,9 +41,9 @@ def lend(db: sqlite3.Connection, row: int, token: str, owner: Owner, now: float)
     """Write the lease, and forget the points that the resumed run will say again: those after its last chunk or
     checkpoint."""
     db.execute(
-        "DELETE FROM point WHERE replicate = ?1 AND id > (SELECT coalesce(max(last_point), 0) FROM file"
-        " WHERE replicate = ?1 AND kind != 'artifact')",
-        (row,),
+        "DELETE FROM point WHERE replicate = :row AND id > (SELECT coalesce(max(last_point), 0) FROM file"
+        " WHERE replicate = :row AND kind != 'artifact')",
+        {"row": row},
     )
     values = (row, token, owner.host, owner.pid, owner.started, now)
     db.execute("INSERT OR REPLACE INTO lease VALUES (?, ?, ?, ?, ?, ?)", values)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from fake_experiment import FakeSpec
 
 from labkit.errors import BadInput
-from labkit.runs import RunKey, Store
+from labkit.runs import RunKey, Store, reader
 from labkit.runs.events import Point, Result
 
 SPEC = FakeSpec.of(sparsity=0.5)
@@ -71,3 +74,9 @@ def test_results_of_unfinished_replicates_only_when_asked(store):
         store.write(key, Result("found", {"x": 2}))
         assert [row["x"] for row in store.results()] == [0, 1]
         assert [row["x"] for row in store.results(finished=False)] == [0, 1, 2]
+
+
+def test_no_statement_numbers_its_parameters():
+    """`?1` is a name to SQLite, and from Python 3.14 on a name takes no sequence."""
+    folder = Path(reader.__file__).parent
+    assert [path.name for path in folder.glob("*.py") if re.search(r"\?\d", path.read_text())] == []
