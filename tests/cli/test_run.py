@@ -70,7 +70,7 @@ def test_bad_input_is_one_line_before_a_kernel_starts(lab, arguments, line, monk
 
 
 def test_an_unknown_experiment(lab):
-    line = "labkit: experiment = '77' is not usable; allowed: one of 00, 01, 02, 03, 04, 99\n"
+    line = "labkit: experiment = '77' is not usable; allowed: one of 00, 01, 02, 03, 04, 05, 99\n"
     assert lab.run("run", "77")[::2] == (2, line)
 
 
