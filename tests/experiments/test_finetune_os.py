@@ -1,0 +1,219 @@
+"""Notebook 05 with noise of the operating system: what a stop makes a run do again is charged, and nothing else is."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from small_finetune import (
+    N,
+    batch,
+    checkpoint,
+    chunk,
+    composed,
+    finish,
+    jobs,
+    patched,
+    point,
+    points,
+    recorded,
+    results,
+    run_until,
+    told,
+)
+
+from labkit.charts.frontier_ledger import all_runs
+from labkit.experiments.finetune import choosing, training
+from labkit.experiments.finetune.claims import claims
+from labkit.experiments.finetune.plans import plan_of
+from labkit.finetune.scores import RowScores
+from labkit.privacy import PrivateTrainer, shared, spent
+from labkit.privacy.events import dp_sgd
+from labkit.privacy.selection import selection_event
+from labkit.runs import RunKey, Store, worker
+
+OS = {"method": "random,sparta,search", "epsilon": "4,plain", "warmup": "0.5", "noise_source": "os"}
+STEPS = {"random": 4, "sparta": 8, "search": 8}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def network():
+    with patched(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "CHECKPOINT_SECONDS", 0.0)
+        for module in (training, choosing):
+            patch.setattr(module, "STRIDE", 1)
+        yield
+
+
+@pytest.fixture
+def begun(monkeypatch) -> list[PrivateTrainer]:
+    return recorded(monkeypatch)
+
+
+def doing(words: str, step: int):
+    """While a step runs: its checkpoint was not offered yet."""
+    return lambda event: words in getattr(event, "what", "") and f"step {step} of" in event.what
+
+
+def priced(method: str, steps: int) -> float:
+    """What so many steps of a method's plan cost, its choice included."""
+    plan = plan_of(point(method=method, epsilon="4"), N)
+    also = [selection_event(0.4)] if method == "search" else []
+    return spent([dp_sgd(plan.sample_rate, plan.noise_multiplier, steps), *also], plan.delta).epsilon
+
+
+@pytest.mark.parametrize(
+    ("ends", "again"),
+    [
+        (doing("warm-up", 2), {"sparta": 1}),  # the checkpoint of the first step is the last one
+        (checkpoint("warm-up", 1), {"sparta": 1}),  # a stretch is charged as a whole: it may have been begun
+        (chunk("warmed "), {}),
+        (doing('["sparta"]', 8), {"sparta": 1}),
+        (doing('["search"]', 6), {"search": 3}),  # the fifth step's, of which the stretch from the fourth on
+        (chunk("chosen ", '["search"]'), {}),
+        (doing("random ", 2), {"random": 1}),
+        (doing("sparta ", 4), {"sparta": 1}),
+        (doing("search ", 4), {"search": 1}),
+        (checkpoint("training-search ", 4), {}),
+        (chunk("ended ", '["search"]'), {}),
+        (chunk("trained ", '["search"]'), {}),
+    ],
+    ids=["warm-up", "warm-up kept", "warmed", "scores", "gradient", "chosen", "random", "after a warm-up", "search",
+         "trained", "ended", "told"],
+)  # fmt: skip
+def test_what_is_done_again_is_charged(tmp_path, ends, again):
+    with Store(tmp_path) as store:
+        assert run_until(store, ends, **OS)
+        view = finish(store, **OS)
+    assert all(claim.holds for claim in claims(view)), [claim for claim in claims(view) if not claim.holds]
+    rows = {row["arm"]: row for row in view.results() if row["epsilon"] == 4}
+    for method, row in rows.items():
+        steps = STEPS[method] + again.get(method, 0)
+        assert row["epsilon_spent"] == pytest.approx(priced(method, steps), rel=1e-3), method
+        assert row["executions"] == (2 if method in again else 1)
+    assert len(view.series("curve")) == 2 * (2 + 1 + 2)  # looks at steps 2 and 4; after a warm-up at 4 alone
+    done = Counter()
+    for row in view.series("ledger"):
+        if row["what"] == "training":
+            done[row["method"]] += row["steps"]
+    assert done == Counter(STEPS) + Counter(again)
+
+
+@pytest.mark.parametrize("source", ["os", "seeded"])
+def test_a_choice_that_is_kept_is_not_looked_for_again(tmp_path, monkeypatch, source):
+    """Neither its scores nor the private choice: a second one would be paid for, and might be another one."""
+    changes = OS | {"noise_source": source}
+    with Store(tmp_path) as store:
+        assert run_until(store, chunk("chosen ", '["search"]', '"plain"'), **changes)
+        for name in ("RowScores", "PrivateTrainer", "losses_after", "choose"):
+            monkeypatch.setattr(choosing, name, None)
+        finish(store, **changes)
+
+
+def test_a_warm_up_that_is_kept_stands_behind_the_scores(tmp_path, monkeypatch):
+    """Scores that were begun at one warm-up do not go on at another."""
+    bases, made = [], RowScores.__init__
+
+    def record(self, *arguments, **named):
+        bases.append({name: tensor.clone() for name, tensor in named["base"].items()})
+        made(self, *arguments, **named)
+
+    monkeypatch.setattr(RowScores, "__init__", record)
+    changes = OS | {"method": "sparta", "epsilon": "4"}
+    with Store(tmp_path) as store:
+        assert run_until(store, checkpoint("scores", 1), **changes)
+        finish(store, **changes)
+    one, other = bases
+    assert all((one[name] == other[name]).all() for name in one)
+
+
+def test_nobody_else_is_charged_for_a_stop_between_two_that_ended(tmp_path):
+    changes = OS | {"method": "random", "epsilon": "4,2,1"}
+    with Store(tmp_path) as store:
+        assert run_until(store, chunk("trained "), **changes)
+        view = finish(store, **changes)
+    assert [row["executions"] for row in view.results()] == [1, 1, 1]
+    assert all(row["epsilon_spent"] <= row["epsilon"] for row in view.results())
+    assert len(view.series("ledger")) == 3
+
+
+def test_words_train_beside_on_seeded_draws(begun):
+    """They have no guarantee, and another program: checkpoints of noise from the system hold no keys."""
+    told(jobs(**OS))
+    sources = [{plan.noise_source for plan in trainer.plans} for trainer in begun]
+    assert all(len(found) == 1 for found in sources)
+    for trainer, (source,) in zip(begun, sources, strict=True):
+        assert ("noise_keys" in trainer.state()) == (source == "seeded")
+        assert trainer.plan.private == (source == "os")
+
+
+def test_nothing_is_shared_but_the_draws_of_those_trained_together(begun):
+    told(jobs(**OS | {"epsilon": "4,2", "seeds": 2}))
+    keys = [key for trainer in begun for key in trainer.noise_keys]
+    # Each of two epsilons and seeds: sparta in three stages, search in two, random in one.
+    assert len(keys) == len(set(keys)) == 4 * (3 + 2 + 1)
+    draws = [key for trainer in begun for key in trainer.draw_keys]
+    assert len(draws) == len(set(draws))
+    (free,) = (trainer for trainer in begun if len(trainer.params) == 4 and trainer.plan.steps == 4)
+    assert free.groups.tolist() == [0, 1, 0, 1]
+    assert batch(free, 0, 0) == batch(free, 0, 2) != batch(free, 0, 1)
+
+
+def test_keys_of_the_system_are_in_no_file(tmp_path, begun):
+    with Store(tmp_path) as store:
+        for words in ("warm-up", "scores", "training-random", "training-search"):
+            assert run_until(store, checkpoint(words), **OS)
+            states = {}
+            for row in store.replicates():
+                key = RunKey(row["experiment"], row["name"], row["seed"], row["device_kind"])
+                states |= store.checkpoints(key)
+            assert states
+        finish(store, **OS)
+    held = b"".join(path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file() and path.name != "key")
+    private = [trainer for trainer in begun if trainer.plan.private]
+    for trainer in private:
+        for key in trainer.noise_keys:
+            assert key.to_bytes(8, "little") not in held
+        for key in trainer.draw_keys:
+            assert key.to_bytes(16, "little") not in held
+
+
+class Ledger:
+    def __init__(self, rows: list[dict]) -> None:
+        self.rows = rows
+
+    def series(self, name: str) -> list[dict]:
+        return self.rows
+
+
+def test_the_ledger_knows_who_shared_draws(tmp_path):
+    """Two epsilons that are trained together are one event; so they are when one of them had begun alone before."""
+    changes = OS | {"method": "random"}
+    sigma = [plan_of(point(epsilon=epsilon), N).noise_multiplier for epsilon in ("4", "2")]
+    with Store(tmp_path) as store:
+        assert run_until(store, doing("random ", 2), **changes | {"epsilon": "4"})
+        view = finish(store, **changes | {"epsilon": "4,2"})
+        rows = view.series("ledger")
+    together = dp_sgd(24 / N, shared(sigma), 4)
+    alone = dp_sgd(24 / N, sigma[0], 2)  # what was begun of the first one up to its next look
+    found = all_runs(Ledger(rows))
+    assert found["draws"] == 2
+    assert found["epsilon"] == pytest.approx(spent([together, alone], 1e-5).epsilon)
+
+
+def test_scores_of_the_system_share_no_draws():
+    rows = [row for _, row in points(told(jobs(**OS | {"method": "sparta,sparta_norm", "epsilon": "4"})), "ledger")]
+    groups = Counter((row["group"], row["steps"]) for row in rows)
+    assert set(groups.values()) == {1}
+    assert len(groups) == 1 + 3 + 3  # random rows; warm-up, scores and training of each
+
+
+def test_an_uninterrupted_run_costs_its_plan():
+    some = jobs(**OS)
+    for place, values in results(told(some)).items():
+        if some[place].point.epsilon == (4.0,):
+            plan = plan_of(some[place].point, N)
+            assert (values["epsilon_spent"], values["executions"]) == (plan.epsilon, 1)
+            assert plan.also or composed(plan) <= 4.001
+        else:
+            assert "epsilon_spent" not in values

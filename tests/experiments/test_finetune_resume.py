@@ -1,0 +1,176 @@
+"""Notebook 05 stopped at any of its events and resumed: a seeded run ends in the numbers of one that nobody stopped."""
+
+from __future__ import annotations
+
+import pytest
+from small_finetune import (
+    Told,
+    after,
+    checkpoint,
+    chunk,
+    finish,
+    jobs,
+    kept,
+    patched,
+    resources,
+    results,
+    run_until,
+    told,
+)
+
+from labkit.experiments.finetune import choosing, training
+from labkit.experiments.finetune.run import run
+from labkit.finetune.scores import RowScores
+from labkit.privacy import PrivateTrainer
+from labkit.runs import RunKey, Store, worker
+from labkit.runs.events import Checkpoint, Chunk, Event
+
+STOPPED = {"method": "random,sparta,search", "epsilon": "8,plain", "warmup": "0.5", "budget": 2, "landscape_size": 2}
+SHORT = STOPPED | {"batch_size": 45, "landscape_size": 0}  # two steps, one of them a warm-up
+
+
+@pytest.fixture(autouse=True, scope="module")
+def network():
+    with patched(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worker, "CHECKPOINT_SECONDS", 0.0)
+        for module in (training, choosing):
+            patch.setattr(module, "STRIDE", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    with Store(tmp_path_factory.mktemp("whole")) as store:
+        return kept(finish(store, **STOPPED))
+
+
+class Kept:
+    """What a store keeps for a run that was stopped, without a disk: files, and what was said up to the last one."""
+
+    def __init__(self, some: list) -> None:
+        self.jobs, self.points, self.results = some, {place: [] for place in range(len(some))}, {}
+        self.chunks: dict[str, dict] = {}
+        self.checkpoints: dict[str, dict] = {}
+        self.sure = dict.fromkeys(self.points, 0)
+
+    def run(self, until: int) -> bool:
+        """Run from what is kept until some event; whether it was reached."""
+        for place, said in self.points.items():
+            del said[self.sure[place] :]
+        given = resources(chunks=dict(self.chunks), checkpoints=dict(self.checkpoints))
+        for number, (place, event) in enumerate(run(self.jobs, given), start=1):
+            self.keep(place, event)
+            if number == until:
+                return True
+        return False
+
+    def keep(self, place: int, event: Event) -> None:
+        if isinstance(event, Chunk):
+            self.chunks[event.key] = {name: tensor.clone() for name, tensor in event.tensors.items()}
+        elif isinstance(event, Checkpoint):
+            self.checkpoints[event.key] = {name: tensor.clone() for name, tensor in event.make().items()}
+        else:
+            self.points[place] += [(event.series, event.values)] if hasattr(event, "series") else []
+            return
+        self.sure[place] = len(self.points[place])
+
+    def again(self, until: int) -> Told:
+        """Run to the end, stopped at an event."""
+        if not self.run(until):
+            raise IndexError(until)
+        given = []
+        keep = self.keep
+
+        def keep_and_note(place: int, event: Event) -> None:
+            given.append((place, event))
+            keep(place, event)
+
+        self.keep = keep_and_note
+        assert not self.run(-1)
+        return given
+
+
+def test_stopped_at_every_event():
+    some = jobs(**SHORT)
+    first = Kept(some)
+    assert not first.run(-1)
+    wanted, stops = results(told(some)), 0
+    for number in range(1, 1000):
+        stopped = Kept(some)
+        try:
+            events = stopped.again(number)
+        except IndexError:
+            break
+        stops += 1
+        assert results(events) == wanted, number
+        assert stopped.points == first.points, number
+    assert stops > 50
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        checkpoint("warm-up", 2), chunk("warmed "), checkpoint("scores", 1), chunk("chosen ", "search"),
+        checkpoint("training-random", 2), checkpoint("training-sparta", 1), chunk("ended ", "sparta"),
+        chunk("trained ", "random"), after(3), after(95),
+    ],
+    ids=["warm-up", "warmed", "scores", "chosen", "training", "after a warm-up", "ended", "trained", "early", "late"],
+)  # fmt: skip
+def test_the_store_of_a_stopped_run_is_the_same(tmp_path, whole, ends):
+    with Store(tmp_path) as store:
+        assert run_until(store, ends, **STOPPED)
+        assert {row["status"] for row in store.replicates()} == {"stopped"}
+        assert kept(finish(store, **STOPPED)) == whole
+
+
+def test_stopped_often(tmp_path, whole):
+    with Store(tmp_path) as store:
+        for words in ("warm-up", "scores", "training-random", "training-sparta", "training-search"):
+            assert run_until(store, checkpoint(words), **STOPPED)
+        assert kept(finish(store, **STOPPED)) == whole
+
+
+def test_the_numbers_of_a_run_that_was_stopped_among_others(tmp_path, whole):
+    """More epsilons after the stop: other programs, the same numbers."""
+    with Store(tmp_path) as store:
+        assert run_until(store, checkpoint("training-sparta", 1), **(STOPPED | {"epsilon": "8"}))
+        rows, series = kept(finish(store, **STOPPED))
+    assert rows == whole[0]
+    assert series["ledger"] == whole[1]["ledger"]
+
+
+def test_what_was_done_is_not_done_again(tmp_path, monkeypatch):
+    steps, advance = [], PrivateTrainer.advance
+
+    def counted(self, number):
+        steps.append((isinstance(self, RowScores), self.done))
+        advance(self, number)
+
+    changes = STOPPED | {"landscape_size": 0}
+    monkeypatch.setattr(PrivateTrainer, "advance", counted)
+    with Store(tmp_path) as store:
+        assert run_until(store, checkpoint("training-sparta", 1), **changes)
+        before = len(steps)
+        finish(store, **changes)
+    # sparta's last step, two members at once; the four of the search. No scores and no warm-up.
+    assert steps[before:] == [(False, 3), *((False, step) for step in range(4))]
+
+
+def test_a_run_that_has_ended_looks_at_no_image_again(tmp_path, monkeypatch):
+    changes = STOPPED | {"landscape_size": 0}
+    with Store(tmp_path) as store:
+        assert run_until(store, chunk("ended ", "search"), **changes)
+        monkeypatch.setattr(PrivateTrainer, "__init__", None)
+        monkeypatch.setattr(training, "scored", None)
+        finish(store, **changes)
+
+
+def test_checkpoints_of_a_seeded_run_are_told_apart_by_who_is_in_them(tmp_path):
+    with Store(tmp_path) as store:
+        for seeds in (1, 2):
+            assert run_until(store, checkpoint("training-random"), **(STOPPED | {"seeds": seeds}))
+        names = set()
+        for row in store.replicates():
+            key = RunKey(row["experiment"], row["name"], row["seed"], row["device_kind"])
+            names |= {name for name in store.checkpoints(key) if name.startswith("training-random")}
+    assert len(names) == 2
