@@ -8,6 +8,7 @@ from small_networks import examples, network
 from torch import nn
 
 from labkit.finetune import clip as room
+from labkit.finetune.moving import MovingConvolution, MovingLinear
 from labkit.finetune.network import Network, Transform, in_order
 from labkit.finetune.tail import Tail
 
@@ -42,14 +43,42 @@ def test_held_or_told_by_formulas_the_sums_are_the_same(kind, absolute, monkeypa
             assert bool(value.any())
 
 
+@pytest.mark.parametrize("kind", ["convolutions", "tokens"])
+def test_no_more_is_held_than_there_is_room_for(kind, monkeypatch):
+    """Of two members one after another; a layer that does not fit is told by formulas, and those that do are held."""
+    sizes: list[int] = []
+
+    def noted(make):
+        def each(self, a, delta):
+            made = make(self, a, delta)
+            sizes.append(made.numel())
+            return made
+
+        return each
+
+    for layer in (MovingConvolution, MovingLinear):
+        monkeypatch.setattr(layer, "each", noted(layer.each))
+
+    def held(space: int) -> int:
+        sizes.clear()
+        found(kind, False, space, monkeypatch)
+        return sum(sizes) // 2
+
+    every = held(1 << 26)
+    assert held(every) == every
+    assert 0 < held(every - 1) < every
+    assert held(0) == 0
+
+
 def test_gradients_that_nearly_cancel_over_an_image_stay_within_the_clip_norm():
-    """Held, norm and sum are of the very same numbers, whatever rounding has left of them."""
+    """Held, norm and sum are of the very same numbers, whatever rounding has left of them; of formulas for each, whose
+    rounding differs, some would be above it."""
     convolution = nn.Conv2d(1, 1, 1, bias=False)
     nn.init.ones_(convolution.weight)
     stages = in_order([convolution, nn.Flatten(), nn.Linear(64, 2)])
     tail = Tail(Network("flat", stages, "2", Transform((8, 8), 1, (0.0,), (1.0,))), ["0.weight"])
     generator = torch.Generator().manual_seed(0)
-    for size in (1e-4, 1e-5, 1e-6):
+    for size in (1e-4, 1e-5, 1e-6, 1e-7) * 20:
         # The weights behind add up to nothing, and the image is the same everywhere but for a little.
         head = torch.randn(2, 64, generator=generator)
         head -= head.mean(1, keepdim=True)

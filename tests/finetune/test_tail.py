@@ -28,9 +28,17 @@ from small_networks import (
 )
 from torch import nn
 
+from labkit.finetune.clip import HELD
 from labkit.finetune.method import beside_rows, parameters_of
 from labkit.finetune.network import Network, in_order
 from labkit.finetune.tail import Tail
+
+
+@pytest.fixture(params=["held", "told"])
+def both_ways(request, monkeypatch):
+    """Gradients of each example held as far as they may be, and told by formulas alone."""
+    if request.param == "told":
+        monkeypatch.setitem(HELD, "cpu", 0)
 
 
 def linear_head() -> Network:
@@ -55,6 +63,7 @@ def test_by_hand():
     assert report.loss.tolist() == pytest.approx([math.log(2)])
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("batches", ["own", "shared"])
 @pytest.mark.parametrize("what", ["everything", "rows", "rows of each", "biases"])
 @pytest.mark.parametrize("kind", ["convolutions", "tokens", "grid", "dense", "in place"])
@@ -85,6 +94,7 @@ def test_against_one_example_at_a_time(kind, what, batches):
             torch.testing.assert_close(out[name][k], each, rtol=1e-8, atol=1e-10)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("kind", ["convolutions", "tokens", "grid", "dense"])
 def test_absolute_values_against_one_example_at_a_time(kind):
     """Each gradient is clipped, and only then loses its signs."""
@@ -154,11 +164,12 @@ def test_pieces_of_a_batch_add_up():
         torch.testing.assert_close(out[name], each, rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("held", [HELD["cpu"], 0])
 @pytest.mark.parametrize("absolute", [False, True])
 @pytest.mark.parametrize("kind", ["convolutions", "tokens", "grid"])
 @given(seed=st.integers(0, 10_000), power=st.floats(-3, 4), clip=st.floats(0.01, 10))
 @settings(max_examples=25, deadline=None)
-def test_one_example_never_moves_the_sum_by_more_than_the_clip_norm(kind, absolute, seed, power, clip):
+def test_one_example_never_moves_the_sum_by_more_than_the_clip_norm(kind, absolute, held, seed, power, clip):
     """In float32, as it ships; however long gradients are. What it is clipped to is just below the clip norm."""
     made = network(kind)
     names = [f"{name}.weight" for name in (*made.layers(), made.head)] if absolute else parameters_of(made, 0)
@@ -166,12 +177,14 @@ def test_one_example_never_moves_the_sum_by_more_than_the_clip_norm(kind, absolu
     images, y = examples(5, seed=seed)
     images[4] *= 10**power
     params, x = drawn(tail.shapes(), 1, seed, torch.float32), tail.features(images)
-    alone, report = summed(tail, params, x[4:], y[4:], clip)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(HELD, "cpu", held)
+        alone, report = summed(tail, params, x[4:], y[4:], clip)
+        before, _ = summed(tail, params, x[:4], y[:4], clip)
+        after, _ = summed(tail, params, x, y, clip)
     assert norm(alone) <= clip
     if int(report.clipped):
         assert norm(alone) >= clip * (1 - 1e-3)
-    before, _ = summed(tail, params, x[:4], y[:4], clip)
-    after, _ = summed(tail, params, x, y, clip)
     assert norm({name: after[name] - before[name] for name in after}) <= clip
 
 
@@ -185,11 +198,14 @@ def test_a_clipped_example_keeps_a_distance_that_rounding_cannot_bridge():
         assert (1 - norm(out) / 0.01) / torch.finfo(torch.float32).eps == pytest.approx(1024, abs=64)
 
 
+@pytest.mark.usefixtures("both_ways")
+@pytest.mark.parametrize("absolute", [False, True])
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("kind", ["convolutions", "tokens", "grid", "dense"])
-def test_an_example_without_a_finite_norm_adds_nothing_and_is_counted(kind, bad):
+def test_an_example_without_a_finite_norm_adds_nothing_and_is_counted(kind, bad, absolute):
     made = network(kind)
-    tail, (images, y) = Tail(made, parameters_of(made, 0)), examples(5)
+    names = [f"{name}.weight" for name in (*made.layers(), made.head)] if absolute else parameters_of(made, 0)
+    tail, (images, y) = Tail(made, names, absolute=absolute), examples(5)
     params, kept = tail.start({}), torch.tensor([0, 1, 3, 4])
     images[2, 1, 3, 3] = bad
     out, report = summed(tail, params, tail.features(images), y)
