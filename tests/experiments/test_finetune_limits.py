@@ -46,7 +46,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("changes", "words"), REFUSED, ids=str)
-def test_what_cannot_run_is_refused_before_anything_trains(tmp_path, monkeypatch, one_rate, changes, words):
+def test_what_cannot_run_is_refused_before_anything_trains(tmp_path, monkeypatch, changes, words):
     begun = recorded(monkeypatch)
     changes = {"method": "sparta"} | changes
     with Store(tmp_path) as store, pytest.raises(BadInput, match=words) as refused:
@@ -112,7 +112,7 @@ def test_the_head_is_for_the_classes_of_the_data():
         EXPERIMENT.check(spec(method="head", sparsity="0.5"), few)
 
 
-def test_what_does_not_fit_is_said_with_its_bytes(monkeypatch, one_rate):
+def test_what_does_not_fit_is_said_with_its_bytes(monkeypatch):
     asked = spec(method="all,random")
     needed = EXPERIMENT.estimate(asked, images(), torch.device("cpu")).peak_bytes
     assert needed > 2 * 4 * 64 * (N + 40 + 50)  # the images, once more in their frozen stages
@@ -150,7 +150,7 @@ def seconds(**changes: object) -> float:
     return EXPERIMENT.estimate(spec(**changes), images(), torch.device("cpu")).seconds
 
 
-def test_estimates_grow_with_the_work(one_rate):
+def test_estimates_grow_with_the_work():
     base = seconds()
     assert 0 < base < seconds(epsilon="8,4") < seconds(epsilon="8,4", seeds=3)
     assert base < seconds(epochs=50) < seconds(epochs=50, layers=0)
@@ -160,7 +160,7 @@ def test_estimates_grow_with_the_work(one_rate):
     assert seconds(method=SEARCH) < seconds(**many) < seconds(**many, layers=0)
 
 
-def test_an_estimate_counts_its_tuning_once(one_rate):
+def test_an_estimate_counts_its_tuning_once():
     """On one seed, whatever the number of seeds: as many trainings as there are rates."""
     one = seconds(method="random", epochs=10)
     tuned = {"method": "random", "epochs": 10, "learning_rate": "tuned"}
@@ -185,7 +185,7 @@ def test_nothing_is_impossible():
     assert {EXPERIMENT.impossible(point) for point in spec(method=ALL).points()} == {None}
 
 
-def test_the_quick_preset_can_run(one_rate):
+def test_the_quick_preset_can_run():
     """With the real network and images; what its plans cost is asked elsewhere."""
     with patched(svhn.build):
         EXPERIMENT.check(EXPERIMENT.spec.of(device="cpu", epsilon="plain,clipped"), split(load("mnist_5k"), 0))
