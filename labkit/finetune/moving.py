@@ -6,14 +6,12 @@ Gradients of weights are never held for a whole batch; those of biases and norms
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from torch import Tensor, nn
 
 from labkit.errors import BadInput
-from labkit.finetune.absolute import absolute_convolution, absolute_linear
 from labkit.finetune.each import each_convolution, each_linear
 from labkit.finetune.network import FrozenNorm
 from labkit.population import norms, sums
@@ -37,16 +35,16 @@ class Moving(Protocol):
         """Gradients of each example that are no longer than a layer is wide: `bias`, a norm's `weight`; [K, B, ...]."""
 
     def numbers(self, a: Tensor, delta: Tensor) -> int:
-        """How many numbers `each` would hold, if the weight is large; 0 where `squares` and `sums` cost less."""
+        """How many numbers `each` would hold, if the weight is large; 0 where its gradients are outer products."""
 
     def each(self, a: Tensor, delta: Tensor) -> Tensor:
-        """Gradients of the weight of each example, [K, B, ...], if it is large."""
+        """Gradients of the weight of each example, [K, B, ...], where they add up over positions."""
 
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
-        """Squared norms [K, B] of the gradients of the weight, if it is large."""
+        """Squared norms [K, B] of the gradients of the weight, where they are outer products."""
 
     def sums(self, a: Tensor, delta: Tensor) -> Tensor:
-        """Gradients of the weight, if it is large, added up over examples: [K, ...]."""
+        """Gradients of the weight, where they are outer products, added up over examples: [K, ...]."""
 
     def absolutes(self, a: Tensor, delta: Tensor) -> Tensor:
         """The same with the absolute values of each example's gradient."""
@@ -108,14 +106,13 @@ class MovingLinear:
         return each_linear(a, self._of(a, delta))
 
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
-        delta = self._of(a, delta)
-        return norms.linear(a, delta) if a.dim() == 3 else norms.positions(a, delta)
+        return norms.linear(a, self._of(a, delta))
 
     def sums(self, a: Tensor, delta: Tensor) -> Tensor:
         return sums.linear(a, self._of(a, delta))
 
     def absolutes(self, a: Tensor, delta: Tensor) -> Tensor:
-        return absolute_linear(a, self._of(a, delta))
+        return sums.linear(a.abs(), self._of(a, delta).abs())
 
 
 @dataclass(frozen=True)
@@ -165,22 +162,9 @@ class MovingConvolution:
         return found.reshape(*delta.shape[:2], -1, *self.layer.weight.shape[1:])
 
     def squares(self, a: Tensor, delta: Tensor) -> Tensor:
-        if not self.depthwise:
-            return norms.convolution(a, self.rows.of(delta), self.geometry)
-        each = norms.convolution(*self._apart(a, delta), self.geometry)
-        return each.view(len(delta), -1, each.shape[1]).sum(1)
+        raise NotImplementedError("the gradients of a convolution add up over positions")
 
-    def sums(self, a: Tensor, delta: Tensor) -> Tensor:
-        return self._by(sums.convolution, a, delta)
-
-    def absolutes(self, a: Tensor, delta: Tensor) -> Tensor:
-        return self._by(absolute_convolution, a, delta)
-
-    def _by(self, formula: Callable[[Tensor, Tensor, norms.Geometry], Tensor], a: Tensor, delta: Tensor) -> Tensor:
-        if not self.depthwise:
-            return formula(a, self.rows.of(delta), self.geometry)
-        each = formula(*self._apart(a, delta), self.geometry)
-        return each.view(len(delta), -1, *each.shape[2:])
+    sums = absolutes = squares
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Gradients held for each example, or formulas in their place: the same sums, and nobody adds more than C."""
+"""Gradients held for each example, or made twice: the same sums, and nobody adds more than C."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from labkit.finetune import clip as room
 from labkit.finetune.moving import MovingConvolution, MovingLinear
 from labkit.finetune.network import Network, Transform, in_order
 from labkit.finetune.tail import Tail
+from labkit.population import norms
 
 MOVES = {
     "convolutions": (["11.weight", "11.bias", "1.weight"], {"0": [[0, 2], [1, 3]], "3": [[1], [0]], "5": [[0], [2]]}),
@@ -34,7 +35,7 @@ def found(kind: str, absolute: bool, held: int, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize("absolute", [False, True])
 @pytest.mark.parametrize("kind", list(MOVES))
-def test_held_or_told_by_formulas_the_sums_are_the_same(kind, absolute, monkeypatch):
+def test_held_or_made_twice_the_sums_are_the_same(kind, absolute, monkeypatch):
     told = found(kind, absolute, 0, monkeypatch)
     for some in (700, 1 << 26):  # a layer or two held, or all
         held = found(kind, absolute, some, monkeypatch)
@@ -45,13 +46,15 @@ def test_held_or_told_by_formulas_the_sums_are_the_same(kind, absolute, monkeypa
 
 @pytest.mark.parametrize("kind", ["convolutions", "tokens"])
 def test_no_more_is_held_than_there_is_room_for(kind, monkeypatch):
-    """Of two members one after another; a layer that does not fit is told by formulas, and those that do are held."""
+    """Of two members one after another; a layer that does not fit is made again, an example at a time, and those that
+    do are held."""
+    monkeypatch.setitem(norms.NUMBERS, "cpu", 1)
     sizes: list[int] = []
 
     def noted(make):
         def each(self, a, delta):
             made = make(self, a, delta)
-            sizes.append(made.numel())
+            sizes.append(made.numel() if made.shape[1] == 7 else 0)
             return made
 
         return each
@@ -70,9 +73,11 @@ def test_no_more_is_held_than_there_is_room_for(kind, monkeypatch):
     assert held(0) == 0
 
 
-def test_gradients_that_nearly_cancel_over_an_image_stay_within_the_clip_norm():
-    """Held, norm and sum are of the very same numbers, whatever rounding has left of them; of formulas for each, whose
-    rounding differs, some would be above it."""
+@pytest.mark.parametrize("space", [0, 1 << 26])
+def test_gradients_that_nearly_cancel_over_an_image_stay_within_the_clip_norm(space, monkeypatch):
+    """Held or made twice, norm and sum are of the very same numbers, whatever rounding has left of them; of a formula
+    for each, whose rounding differs, some would be above it."""
+    monkeypatch.setitem(room.HELD, "cpu", space)
     convolution = nn.Conv2d(1, 1, 1, bias=False)
     nn.init.ones_(convolution.weight)
     stages = in_order([convolution, nn.Flatten(), nn.Linear(64, 2, bias=False)])
@@ -89,3 +94,13 @@ def test_gradients_that_nearly_cancel_over_an_image_stay_within_the_clip_norm():
         report = tail.clipped_sum(tail.start({}), images, torch.zeros(1, dtype=torch.int64), out, **given)
         assert float(report.norms) > 0
         assert float(out["0.weight"].abs()) <= 0.5
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_pieces_have_the_factors_of_their_examples(at_once, monkeypatch):
+    """One example, or a few with a last piece that is smaller."""
+    expected = found("convolutions", False, 1 << 26, monkeypatch)
+    row = max(layer.weight[0].numel() for layer in network("convolutions").weight_layers().values())
+    monkeypatch.setitem(norms.NUMBERS, "cpu", at_once * row)
+    for name, value in found("convolutions", False, 0, monkeypatch).items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-9, atol=1e-12)
