@@ -1,4 +1,4 @@
-"""What estimates are compared under: one rate of the device, since a rate measured twice differs with the neighbours."""
+"""What estimates are compared under: one rate of the device; measured twice, it differs with the neighbours."""
 
 from __future__ import annotations
 

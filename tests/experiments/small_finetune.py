@@ -179,13 +179,14 @@ def composed(plan: Plan, steps: int | None = None) -> float:
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[PrivateTrainer]:
-    """Every private training that is begun from now on; its rows are drawn when it begins."""
+    """Every private training that is begun from now on, with the keys of its draws and what it begins with."""
     begun: list[PrivateTrainer] = []
     made = PrivateTrainer.__init__
 
     def record(self: PrivateTrainer, *arguments: Any, **named: Any) -> None:
         made(self, *arguments, **named)
         self.draw_keys = tuple(named["draw_keys"])
+        self.start = {name: tensor.clone() for name, tensor in self.params.items()}
         begun.append(self)
 
     monkeypatch.setattr(PrivateTrainer, "__init__", record)

@@ -94,6 +94,20 @@ def test_what_is_done_again_is_charged(tmp_path, ends, again):
     assert done == Counter(STEPS) + Counter(again)
 
 
+@pytest.mark.parametrize(
+    "ends", [chunk("chosen ", '["search"]'), chunk("ended ", '["search"]')], ids=["chosen", "ended"]
+)
+def test_a_second_stop_forgets_nothing(tmp_path, ends):
+    changes = OS | {"method": "search", "epsilon": "2"}
+    with Store(tmp_path) as store:
+        assert run_until(store, doing('["search"]', 6), **changes)
+        assert run_until(store, ends, **changes)
+        view = finish(store, **changes)
+    (row,) = (row for row in view.results() if row["arm"] == "search")
+    assert row["executions"] == 2
+    assert row["epsilon_spent"] == pytest.approx(priced("search", 8 + 3), rel=1e-3)
+
+
 @pytest.mark.parametrize("source", ["os", "seeded"])
 def test_a_choice_that_is_kept_is_not_looked_for_again(tmp_path, monkeypatch, source):
     """Neither its scores nor the private choice: a second one would be paid for, and might be another one."""
@@ -106,7 +120,8 @@ def test_a_choice_that_is_kept_is_not_looked_for_again(tmp_path, monkeypatch, so
 
 
 def test_a_warm_up_that_is_kept_stands_behind_the_scores(tmp_path, monkeypatch):
-    """Scores that were begun at one warm-up do not go on at another."""
+    """Scores that were begun at one warm-up do not go on at another, even if no checkpoint is left of it."""
+    monkeypatch.setattr(worker, "CHECKPOINT_SECONDS", 1e9)
     bases, made = [], RowScores.__init__
 
     def record(self, *arguments, **named):
@@ -116,7 +131,7 @@ def test_a_warm_up_that_is_kept_stands_behind_the_scores(tmp_path, monkeypatch):
     monkeypatch.setattr(RowScores, "__init__", record)
     changes = OS | {"method": "sparta", "epsilon": "2"}
     with Store(tmp_path) as store:
-        assert run_until(store, checkpoint("scores", 1), **changes)
+        assert run_until(store, doing("scores", 7), **changes)
         finish(store, **changes)
     one, other = bases
     assert all((one[name] == other[name]).all() for name in one)

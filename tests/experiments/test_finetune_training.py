@@ -152,9 +152,10 @@ def test_numbers_do_not_depend_on_how_many_are_trained_at_once(many, monkeypatch
     assert results(told(some)) == results(events)
 
 
-def test_seeds_do_not_depend_on_each_other():
-    both = results(told(jobs(method="sparta", seeds=2)))
-    second = results(told(jobs(method="sparta", seed=1)))
+@pytest.mark.parametrize("method", ["sparta", "lora"])
+def test_seeds_do_not_depend_on_each_other(method):
+    both = results(told(jobs(method=method, seeds=2)))
+    second = results(told(jobs(method=method, seed=1)))
     assert [both[place] for place in (1, 3)] == [second[0], second[1]]
     assert both[0]["test_loss"] != both[1]["test_loss"]
 
@@ -305,8 +306,9 @@ def test_a_warm_up_goes_on_where_it_ended(begun):
     for one, other in zip(still, moved, strict=True):
         assert (one.first, one.last) == (other.first, other.last)
     assert [(t.first, t.last) for t in moved] == [(0, 2), (4, 8), (2, 4)]
-    warm, scorer, _ = moved
+    warm, scorer, trained = moved
     for name, tensor in warm.params.items():
+        assert torch.equal(trained.start[name], tensor)
         assert torch.equal(scorer.arch.base[name], tensor[0])
         assert not torch.equal(tensor, still[0].params[name])
     assert set(warm.params) == {"1.weight", "1.bias", "4.bias", "6.weight", "6.bias"}

@@ -30,6 +30,7 @@ from labkit.finetune.scores import RowScores
 from labkit.privacy import PrivateTrainer, shared, spent
 from labkit.privacy.events import dp_sgd
 from labkit.runs import Store, worker
+from labkit.runs.events import Progress
 
 TUNED = {"learning_rate": "tuned", "rates": "0.1,0.4,2"}
 
@@ -158,6 +159,11 @@ def test_a_tuned_run_that_was_stopped(tmp_path, monkeypatch, ends, source):
     assert (rows, series) == whole or source == "os"
     assert len(series["ledger"]) <= len(whole[1]["ledger"]) + 3
     assert all(row["epsilon_spent"] <= 8 or row["executions"] == 2 for row in rows)
+
+
+def test_a_tuned_run_is_expected_with_its_rates():
+    events = [e for _, e in told(jobs(**TUNED, method="sparta")) if isinstance(e, Progress)]
+    assert events[-1].done == events[-1].total == 3 * 4 + 4 + 8  # three rates of random rows, random rows and sparta
 
 
 def test_the_tuning_has_a_head_of_its_own(begun):

@@ -47,7 +47,7 @@ def test_a_change_of_preset_moves_what_nobody_set():
 def test_the_names_are_offered_and_others_refused():
     assert Walk.controls()["preset"].choices == ("quick", "full", "far", "near")
     assert Walk.controls()["steps"].presets == {"quick": 10, "full": 1000, "far": 9, "near": 1000}
-    with pytest.raises(BadInput, match="preset = 'huge' .*quick, full, far, near"):
+    with pytest.raises(BadInput, match=r"preset = 'huge' .*quick, full, far, near"):
         Walk.of(preset="huge")
 
 
