@@ -18,7 +18,7 @@ from labkit.experiments import get
 from labkit.experiments.finetune import limits
 from labkit.experiments.finetune.lab import Lab
 from labkit.experiments.finetune.run import run
-from labkit.experiments.finetune.spec import FinetuneSpec
+from labkit.experiments.finetune.spec import METHODS, FinetuneSpec
 from labkit.finetune import models
 from labkit.finetune.network import Network, Transform, in_order
 from labkit.privacy import Plan, PrivateTrainer
@@ -32,6 +32,9 @@ SMALL = {
     "data": "digits", "model": "svhn-cnn", "method": "all,random", "epsilon": "8", "sparsity": "0.6", "layers": 2,
     "budget": 3, "lora_rank": 2, "batch_size": 24, "epochs": 1.0, "evaluations": 2, "seeds": 1, "learning_rate": 0.5,
     "landscape_size": 0, "device": "cpu",
+}  # fmt: skip
+MANY = {
+    "method": ",".join(METHODS), "epsilon": "8,2,plain", "layers": 0, "warmup": "0,0.5", "scope": "layer,global",
 }  # fmt: skip
 N = 90  # training images: at a batch of 24 an epoch is four steps
 SERIES = ("curve", "spent", "ledger")
