@@ -1,7 +1,7 @@
-"""Per-example gradients of the layers that move: their squared norms and their clipped sums, for some rows or for all.
+"""Per-example gradients of the layers that move, or formulas for their norms and sums, for some rows or for all.
 
 `a` is what a layer was given, [K, B, ...], and `delta` the gradient of each example's loss at its output, [K, B, ...].
-Gradients of weights are never held for a whole batch; those of biases and norms, which are small, are.
+Which gradients are held, and for how many examples at once, `labkit.finetune.clip` decides.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Moving(Protocol):
 
     @property
     def large(self) -> bool:
-        """Whether a weight moves whose gradients are too many to be held for each example."""
+        """Whether a weight moves whose gradients may be too many to be held for each example."""
 
     def small(self, a: Tensor, delta: Tensor) -> Params:
         """Gradients of each example that are no longer than a layer is wide: `bias`, a norm's `weight`; [K, B, ...]."""

@@ -6,7 +6,7 @@ Stages let training begin where the first moving number is: what lies before is 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -202,12 +202,3 @@ class Network:
 def in_order(modules: Sequence[nn.Module]) -> nn.Sequential:
     """Stages from frozen modules."""
     return nn.Sequential(*(freeze(module) for module in modules))
-
-
-def children(module: nn.Module) -> Iterator[nn.Module]:
-    """The leaves of nested `nn.Sequential`s in their order."""
-    for child in module.children():
-        if type(child) is nn.Sequential:
-            yield from children(child)
-        else:
-            yield child

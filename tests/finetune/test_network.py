@@ -11,7 +11,7 @@ from small_networks import CLASSES, TRANSFORM, network
 from torch import nn
 
 from labkit.errors import BadInput
-from labkit.finetune.network import FrozenNorm, Network, Transform, children, freeze, in_order
+from labkit.finetune.network import FrozenNorm, Network, Transform, freeze, in_order
 
 
 def test_a_transform_by_hand():
@@ -63,16 +63,20 @@ def test_a_frozen_norm_is_the_batch_norm_in_eval_mode(kind, shape, seed, affine)
     assert [name for name, _ in frozen.named_parameters()] == ["weight", "bias"]
 
 
+def leaves(module: nn.Module) -> list[nn.Module]:
+    return [layer for layer in module.modules() if not list(layer.children())]
+
+
 def test_freezing_takes_what_mixes_examples_and_what_writes_over():
     inner = nn.Sequential(nn.Conv2d(2, 3, 1), norm_of(3, 0).float())
     given = nn.Sequential(inner, nn.ReLU(inplace=True), nn.Dropout(0.5))
     made = freeze(given.eval())
-    kinds = [type(layer) for layer in children(made)]
+    kinds = [type(layer) for layer in leaves(made)]
     assert kinds == [nn.Conv2d, FrozenNorm, nn.ReLU, nn.Identity]
     assert not made[1].inplace
     assert not any(tensor.requires_grad for tensor in made.parameters())
     assert not any(layer.training for layer in made.modules())
-    assert [type(layer) for layer in children(given)][1:] == [nn.BatchNorm2d, nn.ReLU, nn.Dropout]  # a copy
+    assert [type(layer) for layer in leaves(given)][1:] == [nn.BatchNorm2d, nn.ReLU, nn.Dropout]  # a copy
     assert given[1].inplace
     assert isinstance(freeze(norm_of(3, 0)), FrozenNorm)
     x = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(0))

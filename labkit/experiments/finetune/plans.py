@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
+from labkit.experiments.charged import is_word
 from labkit.experiments.finetune.spec import FinetuneSpec
 from labkit.experiments.frontier.spec import CLIPPED, PLAIN
 from labkit.finetune.method import Method
@@ -54,7 +55,7 @@ def stages_of(point: FinetuneSpec, examples: int) -> Stages:
 def plan_of(point: FinetuneSpec, examples: int) -> Plan:
     """The plan of a point: at most its epsilon, with all that its choice of rows costs."""
     method = method_of(point)
-    searches = method.searches and point.epsilon[0] not in (CLIPPED, PLAIN)
+    searches = method.searches and not is_word(point.epsilon[0])
     choice = SELECTION_SHARE * point.epsilon[0] if searches else 0.0
     return _plan(*_priced(point, examples), stages_of(point, examples).steps, choice)
 
