@@ -75,6 +75,7 @@ def advance(
     kept: bool = True,
     looks: Iterable[int] = (),
     look: Callable[[int], Iterable[Told]] = lambda step: (),
+    called: str | None = None,
 ) -> Generator[Told, None, list[Stretch]]:
     """`advance_all` of a trainer of one network.
 
@@ -85,7 +86,7 @@ def advance(
         every stretch that was ever begun; of a seeded run the whole, once.
     """
     release = Release(place, name, trainer.plan)
-    given = {"seconds": seconds, "stride": stride, "kept": kept, "looks": looks, "look": look}
+    given = {"seconds": seconds, "stride": stride, "kept": kept, "looks": looks, "look": look, "called": called}
     (begun,) = yield from advance_all(lab, [release], name, trainer, **given)
     return begun
 
@@ -102,6 +103,7 @@ def advance_all(
     looks: Iterable[int] = (),
     look: Callable[[int], Iterable[Told]] = lambda step: (),
     beside: Callable[[], Mapping[str, Tensor]] = dict,
+    called: str | None = None,
 ) -> Generator[Told, None, list[list[Stretch]]]:
     """Train to the trainer's end, from the checkpoint if there is one.
 
@@ -115,12 +117,13 @@ def advance_all(
 
     Args:
         releases: the trainings, in the trainer's order of members.
-        name: of the program, for its checkpoint and for progress.
+        name: of the program, for its checkpoint.
         seconds: that it takes, for progress.
         stride: steps after which progress is told and a checkpoint offered.
         kept: whether there are checkpoints; without, a run that was stopped begins this training again.
         looks: steps after which `look(step)` says something; those of other stages are passed over.
         beside: what a checkpoint keeps beside the trainer's state, by names that the state has not.
+        called: what progress calls the program; None for its name.
 
     Returns:
         for each release every stretch that was ever begun; of a seeded run the whole, once.
@@ -146,7 +149,7 @@ def advance_all(
         while trainer.done < stop:
             trainer.advance(min(stride, stop - trainer.done))
             lab.done = before + seconds * (trainer.done - start) / max(1, trainer.steps - start)
-            yield place, lab.progress(f"{name}: step {trainer.done} of {trainer.steps}")
+            yield place, lab.progress(f"{called or name}: step {trainer.done} of {trainer.steps}")
             if trainer.done in wanted:
                 yield from look(stop)  # before the checkpoint: a run that goes on from there does not look again
             if kept:

@@ -60,7 +60,8 @@ def test_a_first_warm_up_is_the_main_one_of_those_that_look():
         ("quick", {"fixed": 3, "reading": 3, "other": 3}),
         # 6 epsilons, 5 more sparsities, another scope; and another warm-up
         ("full", {"fixed": 6, "reading": 6 + 5 + 1 + 1, "other": 6 + 5 + 1}),
-        ("imagenet", {"fixed": 2, "reading": 2 + 1, "other": 2 + 1}),
+        # 1 epsilon, another sparsity
+        ("imagenet", {"fixed": 1, "reading": 1 + 1, "other": 1 + 1}),
     ],
 )
 def test_the_presets_by_hand(preset, each):
@@ -75,8 +76,8 @@ def test_the_presets_by_hand(preset, each):
 def test_the_imagenet_preset_is_full_with_another_network():
     made, full = (EXPERIMENT.spec.of(preset=preset) for preset in ("imagenet", "full"))
     differs = {name: getattr(made, name) for name in full.controls() if getattr(made, name) != getattr(full, name)}
-    fewer = {"preset": "imagenet", "model": "efficientnet-lite0", "seeds": 3, "epsilon": (2.0, "plain")}
-    fewer |= {"sparsity": (0.8, 0.95), "scope": ("layer",), "warmup": (0.0,)}
+    fewer = {"preset": "imagenet", "model": "efficientnet-lite0", "seeds": 3, "epsilon": (2.0,), "epochs": 5.0}
+    fewer |= {"sparsity": (0.8, 0.95), "scope": ("layer",), "warmup": (0.0,), "landscape_size": 13}
     assert differs == fewer | {"method": tuple(m for m in METHODS if m not in ("sparta_abs", "sparta_noisy", "search"))}
 
 

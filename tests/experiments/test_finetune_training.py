@@ -201,3 +201,10 @@ def test_progress_ends_where_it_was_expected():
     assert shares == sorted(shares)
     assert shares[-1] == 1
     assert events[-1].total == 4 + 3 * 8
+
+
+def test_progress_is_told_in_words():
+    events = told(jobs(method="random,sparta", epsilon="8,plain", warmup="0,0.5", seeds=2))
+    kinds = {event.what.partition(": step ")[0] for _, event in events if isinstance(event, Progress)}
+    assert {"random, 4 fine-tunes at once", "sparta, seed 1: scores of rows", "sparta, seed 0: warm-up"} <= kinds
+    assert not any("{" in what for what in kinds)

@@ -76,7 +76,9 @@ def chosen(
             lab.features(at, "train"), lab.parts["train"].y, base=base, at=at, span=(stages.train, stages.steps),
             **keys(lab, point, seed, rate),
         )  # fmt: skip
-        begun.append((yield from advance(lab, place, f"{name} scores", scorer, seconds=stages.score, stride=STRIDE)))
+        called = f"{point.method[0]}, seed {seed}: scores of rows"
+        given = {"seconds": stages.score, "stride": STRIDE, "called": called}
+        begun.append((yield from advance(lab, place, f"{name} scores", scorer, **given)))
         rows, noiseless = yield from _rows(lab, place, point, seed, rate, moves, scorer, base)
         held = {f"rows {layer}": index for layer, index in rows.items()}
         held |= {f"warmed {key}": tensor.cpu() for key, tensor in warmed.items()}
@@ -108,7 +110,8 @@ def _warmed(
         tail, tail.start(lab.head(seed)), [plan], lab.features(tail.first, "train"), train.y,
         learning_rate=rate, momentum=MOMENTUM, span=span, **_two(keys(lab, point, seed, rate)),
     )  # fmt: skip
-    begun = yield from advance(lab, place, f"{name} warm-up", trainer, seconds=span[1], stride=STRIDE)
+    given = {"seconds": span[1], "stride": STRIDE, "called": f"{point.method[0]}, seed {seed}: warm-up"}
+    begun = yield from advance(lab, place, f"{name} warm-up", trainer, **given)
     warmed = {name: tensor[0].clone() for name, tensor in trainer.params.items()}
     yield place, Chunk(key, {name: tensor.cpu() for name, tensor in warmed.items()})
     return warmed, begun

@@ -32,8 +32,9 @@ class FinetuneSpec(Spec):
     pretrained: ClassVar[str] = "model"
     more_presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "imagenet": {
-            "model": "efficientnet-lite0", "seeds": 3, "epsilon": "2,plain", "sparsity": "0.8,0.95", "scope": "layer",
+            "model": "efficientnet-lite0", "seeds": 3, "epsilon": "2", "sparsity": "0.8,0.95", "scope": "layer",
             "warmup": "0", "method": "all,head,head_norm,bias,lora,magnitude,random,sparta,sparta_norm",
+            "epochs": 5.0, "landscape_size": 13,
         }
     }  # fmt: skip
 

@@ -98,7 +98,7 @@ def _population(lab: Lab, group: Sequence[Ready]) -> Generator[Told, None, dict[
         yield from tell(step, accuracies)
     began, steps = time.perf_counter(), (stages.train - stages.warm) * len(runs)
     trained = yield from advance_all(
-        lab, releases, name, trainer, seconds=steps, stride=STRIDE, looks=looked, look=look,
+        lab, releases, name, trainer, seconds=steps, stride=STRIDE, looks=looked, look=look, called=_called(runs),
         beside=lambda: {"curve": torch.tensor(curve, dtype=torch.float64)},
     )  # fmt: skip
     if lab.device.type == "cuda":
@@ -216,6 +216,12 @@ def _packed(ended: Mapping[str, Ended]) -> dict[str, Tensor]:
         for name, own in ended.items()
         for number, value in (*own.numbers.items(), ("curve", own.curve))
     }
+
+
+def _called(runs: Sequence[Run]) -> str:
+    """What progress calls a population."""
+    first, count = runs[0].point, len(runs)
+    return f"{first.method[0]}, {count} fine-tunes at once" if count > 1 else f"{first.method[0]}, seed {runs[0].seed}"
 
 
 def _digest(names: Iterable[str]) -> str:
