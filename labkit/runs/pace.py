@@ -15,8 +15,8 @@ class Pace:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._before, self._began = 0.0, 0.0
-        self._done, self._work, self._fraction, self._start = 0, 0.0, None, 0.0
-        self._size, self.total = 1, 0
+        self._done, self._work, self._start, self.total = 0, 0.0, 0.0, 0
+        self._open: list[Share] = []
 
     def go(self) -> None:
         """Work goes on."""
@@ -35,35 +35,19 @@ class Pace:
         """The replicates are known: `total` of them, of which `done` need no work."""
         self.total, self._done, self._start = total, done, self.elapsed()
 
-    def enter(self, replicates: int) -> None:
-        """So many replicates are begun, to be run together."""
-        self._size = replicates
+    def enter(self, replicates: int) -> Share:
+        """So many replicates are begun, to be run together; others may be under way."""
+        self._open.append(Share(self, replicates))
+        return self._open[-1]
 
-    def advance(self, fraction: float) -> None:
-        """The current replicates are done to this share.
-
-        The first share of resumed replicates was worked earlier and tells nothing of the speed.
-        """
-        fraction = min(max(fraction, 0.0), 1.0)
-        if self._fraction is not None:
-            self._work += self._size * max(0.0, fraction - self._fraction)
-        self._fraction = fraction
-
-    def leave(self, finished: bool) -> None:
-        """The current replicates are left, finished or not."""
-        if finished:
-            self._done += self._size
-            self._work += self._size * (1.0 - (self._fraction or 0.0))
-        self._fraction = None
-
-    def skip(self) -> None:
-        """A replicate was finished by another process."""
-        self._done += 1
+    def skip(self, replicates: int) -> None:
+        """So many replicates were finished by another process."""
+        self._done += replicates
 
     @property
     def done(self) -> float:
-        """Replicates finished, the share of the current ones included."""
-        return self._done + self._size * (self._fraction or 0.0)
+        """Replicates finished, the shares of those under way included."""
+        return self._done + sum(share.done for share in self._open)
 
     def seconds_left(self) -> float | None:
         """Seconds expected for the rest at the speed so far; None while that is unknown."""
@@ -71,3 +55,40 @@ class Pace:
         if self._work <= 0 or spent <= 0:
             return None
         return spent * (self.total - self.done) / self._work
+
+    def worked(self, replicates: float) -> None:
+        """So much was worked here."""
+        self._work += replicates
+
+    def left(self, share: Share, finished: bool) -> None:
+        """Replicates are no longer under way."""
+        self._open.remove(share)
+        self._done += share.size if finished else 0
+
+
+class Share:
+    """Replicates that are run together, from `Pace.enter` to `leave`."""
+
+    def __init__(self, pace: Pace, size: int) -> None:
+        self._pace, self.size, self._fraction = pace, size, None
+
+    @property
+    def done(self) -> float:
+        """Of these replicates, how many are done."""
+        return self.size * (self._fraction or 0.0)
+
+    def advance(self, fraction: float) -> None:
+        """They are done to this share.
+
+        The first share of resumed replicates was worked earlier and tells nothing of the speed.
+        """
+        fraction = min(max(fraction, 0.0), 1.0)
+        if self._fraction is not None:
+            self._pace.worked(self.size * max(0.0, fraction - self._fraction))
+        self._fraction = fraction
+
+    def leave(self, finished: bool) -> None:
+        """They are left, finished or not."""
+        if finished:
+            self._pace.worked(self.size * (1.0 - (self._fraction or 0.0)))
+        self._pace.left(self, finished)

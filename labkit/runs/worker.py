@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labkit import device as devices
-from labkit.errors import Busy
 from labkit.runs.events import Checkpoint, Event, Point, Progress
 from labkit.runs.experiment import Experiment, Job, Resources
-from labkit.runs.inputs import load_inputs, weights
+from labkit.runs.inputs import load_inputs
 from labkit.runs.lease import Leases
-from labkit.runs.naming import RunKey, run_name
+from labkit.runs.naming import RunKey
 from labkit.runs.pace import Pace
+from labkit.runs.pieces import Piece, claimed, earlier, events_of, pieces, planned, planned_record
 from labkit.runs.record import describe_run
-from labkit.runs.store import Finished, Store
+from labkit.runs.store import Store
 
 if TYPE_CHECKING:
     import torch
@@ -103,73 +102,36 @@ class Worker:
         device = devices.resolve(self.spec.device)
         data = self._load(self.spec, self.store)
         self.experiment.check(self.spec, data)
-        record = describe_run(device) | {
-            "preset": self.spec.preset,
-            "seeds_planned": self.spec.seeds,
-            "spec": self.spec.model_dump(mode="json"),
-            "fingerprint": data.fingerprint,
-            "weights": weights(self.spec),
-        }
-        waiting = self._plan(data.fingerprint, device.type, record)
+        record = planned_record(self.spec, describe_run(device), data.fingerprint)
+        waiting, finished = planned(self.experiment, self.spec, self.store, data.fingerprint, device.type, record)
+        self._pace.begin(total=finished + len(waiting), done=finished)
         while waiting:
             busy = []
-            for together in self._batches(waiting):
-                leases, points = [], []
-                for key, point in together:
-                    try:
-                        leases.append(self.store.claim(key, point, record))
-                    except Busy:
-                        busy.append((key, point))
-                    except Finished:  # by another process, meanwhile
-                        self._pace.skip()
-                    else:
-                        points.append(point)
-                if leases:
-                    yield from self._replicates(leases, points, device, data)
+            for together in pieces(self.experiment, waiting):
+                leases, own, others = claimed(self.store, together, record)
+                busy += others
+                self._pace.skip(len(together) - len(own) - len(others))
+                if own:
+                    yield from self._replicates(leases, own, device, data)
             waiting = busy
             if busy:
                 yield self._update(Progress(0, 1, "waiting: another worker is at it"), *busy[0])
                 time.sleep(WAIT_SECONDS)
 
-    def _batches(self, waiting: list[tuple[RunKey, Spec]]) -> list[list[tuple[RunKey, Spec]]]:
-        """What is left to do, in the pieces that are run together."""
-        if self.experiment.together is None:
-            return [[one] for one in waiting]
-        pieces: dict[Hashable, list[tuple[RunKey, Spec]]] = {}
-        for key, point in waiting:
-            pieces.setdefault(self.experiment.together.by(Job(point, key.seed)), []).append((key, point))
-        return list(pieces.values())
-
-    def _plan(self, fingerprint: str, device_kind: str, record: dict[str, Any]) -> list[tuple[RunKey, Spec]]:
-        """What is left to do; impossible points are put on record."""
-        left, finished = [], 0
-        for point in self.spec.points():
-            name = run_name(self.experiment.key, self.experiment.version, point, fingerprint, weights(point))
-            why = self.experiment.impossible(point)
-            for seed in self.spec.replicate_seeds():
-                key = RunKey(self.experiment.key, name, seed, device_kind)
-                if why is not None:
-                    self.store.impossible(key, point, why, record)
-                elif self.store.status(key) == "finished":
-                    self.store.tidy(key)
-                    finished += 1
-                else:
-                    left.append((key, point))
-        self._pace.begin(total=finished + len(left), done=finished)
-        return left
-
     def _replicates(
-        self, leases: list[Lease], points: list[Spec], device: torch.device, data: Split | Corpus
+        self, leases: list[Lease], piece: Piece, device: torch.device, data: Split | Corpus
     ) -> Iterator[Update]:
-        keys, began, finished = [lease.key for lease in leases], self._pace.elapsed(), False
-        self._pace.enter(len(keys))
+        keys, began, finished = [key for key, _ in piece], self._pace.elapsed(), False
+        share = self._pace.enter(len(keys))
         self._checkpoint_at, self._points_at = began, -math.inf
-        shown = keys[0], points[0] if len(points) == 1 else None
+        shown = keys[0], piece[0][1] if len(piece) == 1 else None
         with Leases(*leases):
-            earlier = [merged(kept(key) for key in keys) for kept in (self.store.chunks, self.store.checkpoints)]
-            events = self._events(points, keys, Resources(device, data, *earlier))
+            jobs = [Job(point, key.seed) for key, point in piece]
+            events = events_of(self.experiment, jobs, Resources(device, data, *earlier(self.store, piece)))
             try:
                 for place, event in events:
+                    if isinstance(event, Progress):
+                        share.advance(event.done / event.total if event.total else 0.0)
                     self._keep(keys[place], event)
                     try:
                         yield self._update(event, *shown)
@@ -186,27 +148,17 @@ class Worker:
                     lease.notes["wall_seconds"] = round(spent, 3)
                     lease.notes["peak_bytes"] = max(lease.record.get("peak_bytes", 0), devices.memory_peak(device))
                 self._points.clear()
-                self._pace.leave(finished)
+                share.leave(finished)
             for lease in leases:
                 self.store.finish(lease.key, lease.notes)
         yield self._update(Progress(1, 1, "finished"), *shown)
 
-    def _events(self, points: list[Spec], keys: list[RunKey], resources: Resources) -> Iterator[tuple[int, Event]]:
-        """The experiment's events, each with the place of its replicate."""
-        if self.experiment.together is None:
-            with contextlib.closing(self.experiment.run(points[0], keys[0].seed, resources)) as events:
-                yield from ((0, event) for event in events)
-        else:
-            jobs = [Job(point, key.seed) for point, key in zip(points, keys, strict=True)]
-            with contextlib.closing(self.experiment.together.run(jobs, resources)) as events:
-                yield from events
-
     def _keep(self, key: RunKey, event: Event) -> None:
         now = self._pace.elapsed()
-        if isinstance(event, Progress):
-            self._pace.advance(event.done / event.total if event.total else 0.0)
-        elif isinstance(event, Point):
+        if isinstance(event, Point):
             self._points.setdefault(key, []).append(event)
+        elif isinstance(event, Progress):
+            pass  # never stored
         elif not isinstance(event, Checkpoint):
             self._flush(key, event)
         elif now - self._checkpoint_at >= CHECKPOINT_SECONDS:
@@ -229,8 +181,3 @@ class Worker:
 
     def _update(self, event: Event, key: RunKey | None = None, point: Spec | None = None) -> Update:
         return Update(event, key, point, self._pace.done, self._pace.total, self._pace.seconds_left())
-
-
-def merged(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Several mappings as one."""
-    return {key: value for part in parts for key, value in part.items()}
