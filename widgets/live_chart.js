@@ -17,16 +17,20 @@ function render({ model, el }) {
     model.send({ have: chart.size() }); // rows may have come between the model's making and this drawing
   };
   const receive = (message) => chart?.receive(message);
-  const replace = () => chart?.replace();
+  const replace = () => {
+    if (!chart) return; // a drawing in the making reads the rows itself
+    chart.replace();
+    model.send({ have: chart.size() }); // the model's rows lack those that came as messages
+  };
   model.on("change:spec", begin);
-  model.on("change:rows", replace);
+  model.on("change:replacements", replace);
   model.on("msg:custom", receive);
   begin();
   return () => {
     turn += 1;
     chart?.close();
     model.off("change:spec", begin);
-    model.off("change:rows", replace);
+    model.off("change:replacements", replace);
     model.off("msg:custom", receive);
   };
 }

@@ -18,7 +18,13 @@ class LiveChart(anywidget.AnyWidget):
     """A Vega-Lite chart that grows row by row without being drawn anew.
 
     The page draws `spec` once. Appended rows travel alone, as a message; `rows` holds all of them, so that a page
-    that is opened later starts complete.
+    that is opened later starts complete. The page's own `rows` therefore stay as they were last assigned, and to
+    assign the same again, as nothing is, would be no change there: what tells it is `replacements`.
+
+    Attributes:
+        spec: what is drawn.
+        rows: all rows held.
+        replacements: how often `replace` was called.
 
     Args:
         spec: a Vega-Lite specification whose data is the named source "points". A width of "container" follows
@@ -29,6 +35,7 @@ class LiveChart(anywidget.AnyWidget):
 
     spec = traitlets.Dict().tag(sync=True)
     rows = traitlets.List().tag(sync=True)
+    replacements = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, spec: Mapping[str, Any], rows: Iterable[Row] = (), *, keep: int = 20_000) -> None:
         self.keep = keep
@@ -53,7 +60,9 @@ class LiveChart(anywidget.AnyWidget):
 
     def replace(self, rows: Iterable[Row]) -> None:
         """Draw these rows and no others."""
-        self.rows = [dict(row) for row in rows]
+        with self.hold_sync():  # one message: the page reads the rows when it hears of the replacement
+            self.rows = [dict(row) for row in rows]
+            self.replacements += 1
 
     def _answer(self, _widget: LiveChart, message: Mapping[str, int], _buffers: object) -> None:
         """A page says how many rows it has; send it what it lacks."""
