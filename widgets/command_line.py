@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Any
 
 import anywidget
 import traitlets
 
-from labkit.spec import Spec
-from widgets.field import text
+from labkit.spec import Spec, typed
 
 OPTIONS = ("preset", "device", "store")  # these have an option of their own; the others are given by -p
 
 
 class CommandLine(anywidget.AnyWidget):
-    """A command and a button that copies it."""
+    """A line, such as a command, and a button that copies it."""
 
     _esm = Path(__file__).with_suffix(".js")
     text = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode("Copy as command").tag(sync=True)
 
 
 def command(experiment: str, spec: Spec) -> str:
@@ -28,15 +27,10 @@ def command(experiment: str, spec: Spec) -> str:
     differing = spec.modified()
     for name, value in differing.items():
         if name not in OPTIONS:
-            words += ["-p", name, listed(value)]
+            words += ["-p", name, typed(value)]
     if spec.preset != "quick":
         words += ["--preset", spec.preset]
     for name in OPTIONS[1:]:
         if name in differing:
             words += [f"--{name}", differing[name]]
     return shlex.join(words)
-
-
-def listed(value: Any) -> str:
-    """A value as -p takes it: a list without spaces."""
-    return ",".join(map(text, value)) if isinstance(value, tuple) else text(value)

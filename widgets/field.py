@@ -7,7 +7,7 @@ from typing import Any
 
 import ipywidgets as W
 
-from labkit.spec import Control
+from labkit.spec import Control, typed
 from widgets import sliders
 
 
@@ -95,10 +95,5 @@ def _entry(item: Control) -> W.Text | W.Dropdown | W.Checkbox:
 
 
 def text(value: Any) -> str:
-    """A value of a Spec as it is typed: exact, and a comma list where there are several."""
-    if isinstance(value, tuple):
-        return ", ".join(text(item) for item in value)
-    if isinstance(value, float):
-        short = f"{value:g}"
-        return short if float(short) == value else repr(value)
-    return str(value)
+    """A value of a Spec as an entry shows it: exact, and a comma list where there are several."""
+    return typed(value, ", ")

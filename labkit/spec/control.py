@@ -115,6 +115,16 @@ class Control:
         return int(number) if self.kind == "int" else number
 
 
+def typed(value: Any, between: str = ",") -> str:
+    """A value of a Spec as it is typed: exact, and a list with `between` where there are several."""
+    if isinstance(value, tuple):
+        return between.join(typed(item) for item in value)
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value)
+
+
 def control(quick: Any, full: Any = None, *, help: str, **rest: Any) -> FieldInfo:
     """A Spec field with its presets and everything a `Control` says of it.
 
