@@ -21,6 +21,7 @@ class Controls(traitlets.HasTraits):
         error: why the present entries make no Spec, in one line; empty when they do.
         fields: the `Field` of each parameter, by name.
         widget: all rows; parameters whose ends have words stand in front, the others are folded away.
+        more: what holds the folded rows; opened where one of them is to blame.
 
     Args:
         spec: what is shown at first.
@@ -64,6 +65,8 @@ class Controls(traitlets.HasTraits):
                 field.complaint.value = ""
             at_fault = self.fields.get(error.parameter)
             (at_fault.complaint if at_fault else self._general).value = str(error)
+            if at_fault and at_fault.widget in self.more.children[0].children:
+                self.more.selected_index = 0  # a complaint in a closed fold would be read by nobody
             self.error = str(error)
 
     def lock(self, locked: bool) -> None:
@@ -90,8 +93,8 @@ class Controls(traitlets.HasTraits):
     def _arranged(self) -> W.VBox:
         main = [field.widget for field in self.fields.values() if field.slider or field.item.name == "preset"]
         rest = [field.widget for field in self.fields.values() if field.widget not in main]
-        more = W.Accordion([W.VBox(rest)], titles=("More settings",)).add_class("labkit-more")
-        return W.VBox([*main, *([more] if rest else []), self._general]).add_class("labkit-controls")
+        self.more = W.Accordion([W.VBox(rest)], titles=("More settings",)).add_class("labkit-more")
+        return W.VBox([*main, *([self.more] if rest else []), self._general]).add_class("labkit-controls")
 
 
 def _place(name: str) -> int:

@@ -15,7 +15,7 @@ from widgets.history import identity, past_runs
 from widgets.live_curve import live_curve
 from widgets.live_table import live_table
 from widgets.loaded import Loaded
-from widgets.painter import Painter
+from widgets.painter import READY, Painter
 from widgets.session import Ended, Messages, Session, active, batches
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ SAYS = {
     "paused": "Paused. Nothing is lost; Resume goes on.",
     "stopping": "Stopping after the step in work …",
 }
+REFUSED = "These parameters cannot be used."
 
 
 class Live:
@@ -90,6 +91,8 @@ class Live:
         self.board.command.text = command(self._experiment.key, self._controls.spec)
         if self._session is None:
             self.board.buttons["run"].disabled = bool(self._controls.error)
+            if self.board.status.value == REFUSED and not self._controls.error:
+                self.board.show_state("idle", READY)  # what was refused is no longer entered
 
     def _take_over(self, spec: Spec) -> None:
         """The cell may have been run before: follow the training of the same parameters, stop one of others."""
@@ -127,13 +130,15 @@ class Live:
                 self._show_state()
 
     def _open(self, key: str) -> None:
+        if not key:
+            return  # emptied below
         with self._lock:
+            self.board.runs.chosen = ""  # first: else a failure here would leave the row's next press no change
             found = [run.spec for run in past_runs(self._store, self._experiment) if run.key == key]
             if found and self._session is None:
                 spec = found[0].changed(store=self._controls.spec.store)
                 self._controls.show(spec)
                 self._look_at(spec)
-            self.board.runs.chosen = ""
         self._painter.draw_figures()
 
     def _look_at(self, spec: Spec) -> None:
@@ -144,7 +149,7 @@ class Live:
 
     def _blame(self, error: BadInput) -> None:
         self._controls.blame(error)
-        self.board.show_state("idle", "These parameters cannot be used.", "bad")
+        self.board.show_state("idle", REFUSED, "bad")
 
     def _training(self, spec: Spec) -> Session | None:
         """The session of this process that trains these parameters, if there is one."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from widgets.board import Board
     from widgets.loaded import Loaded
 
+READY = "Ready. Press Run."
+
 
 class Painter:
     """The picture of one Spec's results. Whoever calls it holds the panel's lock, except for the figures, which have
@@ -71,7 +73,7 @@ class Painter:
         if self.view.complete:
             self._board.show_state("idle", f"Finished: {done} are in the store.", "good")
         elif set(statuses) == {"missing"}:
-            self._board.show_state("idle", "Ready. Press Run.")
+            self._board.show_state("idle", READY)
         else:
             self._board.show_state("idle", f"Stopped: {done} are in the store. Run goes on from there.")
 

@@ -100,6 +100,17 @@ def test_bad_input_is_one_line_beside_its_control(controls: Controls) -> None:
     assert controls.spec == good.changed(sparsity=0.2, steps=40)
 
 
+def test_the_folded_rows_open_where_one_of_them_is_to_blame(controls: Controls) -> None:
+    controls.fields["sparsity"].entry.value = "1.2"  # stands in front
+    assert controls.more.selected_index is None
+    controls.fields["sparsity"].entry.value = "0.2"
+    controls.fields["delay"].entry.value = "2"
+    assert controls.fields["delay"].complaint.value
+    assert controls.more.selected_index == 0
+    controls.fields["delay"].entry.value = "1"
+    assert controls.more.selected_index == 0  # whoever typed there looks there
+
+
 def test_a_preset_moves_what_was_not_touched(controls: Controls) -> None:
     controls.fields["steps"].entry.value = "33"
     controls.fields["preset"].entry.value = "full"

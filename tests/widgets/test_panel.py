@@ -114,9 +114,29 @@ def test_what_no_bound_can_say_is_told_when_run_is_pressed(make: Make) -> None:
         "steps = 13 is not usable; allowed: any number but 13, which no bound can say"
     )
     assert hand.usable() == set()
+    assert hand.says() == "These parameters cannot be used."
     hand.entry("steps").value = "14"
+    assert hand.says() == "Ready. Press Run."
+    assert "labkit-bad" not in hand.board.status._dom_classes
     assert hand.usable() == {"run"}
     assert hand.runs() == []  # nothing was written
+
+
+def test_a_slip_of_the_hand_does_not_hide_how_the_last_run_ended(make: Make) -> None:
+    hand = Hand(make(seeds=1, steps=5))
+    hand.press("run")
+    hand.wait_for("Finished")
+    finished = hand.says()
+    hand.entry("sparsity").value = "1.2"
+    hand.entry("sparsity").value = "0.5"
+    assert hand.says() == finished
+
+
+def test_a_refusal_of_a_folded_parameter_unfolds_it(make: Make) -> None:
+    panel = make(seeds=1, data="nowhere.npz")
+    controls = panel.live.board.controls
+    assert controls.fields["data"].widget in controls.more.children[0].children
+    assert controls.more.selected_index == 0
 
 
 def test_data_that_cannot_be_read_are_told_at_once(make: Make) -> None:

@@ -55,6 +55,26 @@ def test_an_earlier_run_opens_with_its_exact_parameters(make: Make) -> None:
     assert {row["sparsity"] for row in hand.panel.run.results()} == {0.123456789}
 
 
+def test_a_row_that_could_not_be_opened_can_be_pressed_again(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page tells only of a change, so its trait must not be left at the row's key."""
+    hand = Hand(make(seeds=1))
+    hand.press("run")
+    hand.wait_for("Finished")
+    hand.entry("sparsity").value = "0.25"
+    key = hand.board.runs.rows[0]["key"]
+    with monkeypatch.context() as patch:
+
+        def locked(*_: object) -> None:
+            raise StoreError("the store is locked")
+
+        patch.setattr("widgets.live.past_runs", locked)
+        with pytest.raises(StoreError):
+            hand.board.runs.chosen = key
+    assert hand.board.runs.chosen == ""
+    hand.board.runs.chosen = key
+    assert hand.entry("sparsity").value == "0.5"
+
+
 def test_a_finished_run_is_there_without_pressing_anything(make: Make) -> None:
     first = Hand(make())
     first.press("run")
