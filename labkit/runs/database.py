@@ -13,6 +13,11 @@ from labkit.errors import BadInput, StoreError
 from labkit.runs import schema
 
 BUSY_SECONDS = 30.0
+SAYS = {
+    sqlite3.SQLITE_BUSY: "another program has kept it locked for {seconds:g} s; run again when that has ended",
+    sqlite3.SQLITE_FULL: "the disk is full; run again when there is room",
+}
+SAFE = "what is stored is safe"
 
 
 class Database:
@@ -55,8 +60,8 @@ class Database:
         try:
             connection = self._connection()
             connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            connection.execute("BEGIN IMMEDIATE")
             try:
+                connection.execute("BEGIN IMMEDIATE")  # inside: a Ctrl-C may come right behind it
                 yield connection
                 connection.execute("COMMIT")
             except BaseException:
@@ -64,7 +69,7 @@ class Database:
                     connection.execute("ROLLBACK")
                 raise
         except sqlite3.Error as error:
-            raise StoreError(f"{self.file}: {error}") from error
+            raise StoreError(f"{self.file}: {_words(error)}") from error
 
     def read(self, query: str, values: tuple[Any, ...] | Mapping[str, Any] = ()) -> list[sqlite3.Row]:
         """All rows of a query.
@@ -75,7 +80,7 @@ class Database:
         try:
             return self._connection().execute(query, values).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"{self.file}: {error}") from error
+            raise StoreError(f"{self.file}: {_words(error)}") from error
 
     def close(self) -> None:
         """Close the connections of all threads; a later call opens new ones."""
@@ -111,6 +116,11 @@ class Database:
     def __del__(self) -> None:
         for connection in getattr(self, "_all", ()):
             connection.close()
+
+
+def _words(error: sqlite3.Error) -> str:
+    said = SAYS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)  # the low byte is the kind, the rest its details
+    return f"{said.format(seconds=BUSY_SECONDS)}: {SAFE}" if said else str(error)
 
 
 def _reason(error: Exception) -> str:

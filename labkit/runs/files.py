@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ENDING = ".safetensors"
+PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*")
+
+
+def plain_name(name: str) -> str:
+    """The name of a file or folder, when it is nothing more: no way to another folder, nothing hidden.
+
+    Raises:
+        StoreError: it is more.
+    """
+    if not PLAIN.fullmatch(name):
+        raise StoreError(f"the store names a file {name!r}, which could lie outside of it, and is not believed")
+    return name
 
 
 def write_tensors(folder: Path, kind: str, key: str, tensors: Mapping[str, Tensor]) -> tuple[str, str]:
@@ -97,7 +109,19 @@ def remove_all_but(folder: Path, kept: Iterable[str]) -> None:
     if folder.is_dir():
         for path in folder.iterdir():
             if path.name not in kept:
-                path.unlink(missing_ok=True)
+                remove(path)
+
+
+def remove(path: Path) -> None:
+    """Delete a file, if it is there.
+
+    Raises:
+        StoreError: the disk refused.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path}: {error.strerror}") from error
 
 
 def remove_folder(folder: Path, above: Path) -> None:

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import os
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,10 @@ class Owner:
         """This process."""
         return cls(_host(), os.getpid(), _started(psutil.Process()))
 
+    def is_here(self) -> bool:
+        """Whether it is this process."""
+        return self.pid == os.getpid() and self.host == _host() and self._began(psutil.Process())
+
     def living(self, heartbeat: float, now: float) -> bool:
         """Whether this owner still works.
 
@@ -44,11 +49,38 @@ class Owner:
             return now - heartbeat <= EXPIRY_SECONDS
         try:
             process = psutil.Process(self.pid)
-            return process.status() != psutil.STATUS_ZOMBIE and abs(_started(process) - self.started) < START_TOLERANCE
+            return process.status() != psutil.STATUS_ZOMBIE and self._began(process)
         except psutil.NoSuchProcess:
             return False
         except psutil.AccessDenied:  # another user's process, on some systems
             return now - heartbeat <= EXPIRY_SECONDS
+
+    def _began(self, process: psutil.Process) -> bool:
+        return abs(_started(process) - self.started) < START_TOLERANCE
+
+
+class Watch:
+    """How old a heartbeat is, also where the clock was moved back since: its time then lies in the future, and it ages
+    from when this process first saw it.
+
+    Args:
+        clock: seconds since the epoch, which somebody may set.
+        ticks: seconds from any origin, which nobody can.
+    """
+
+    def __init__(self, clock: Callable[[], float], ticks: Callable[[], float]) -> None:
+        self._clock, self._ticks = clock, ticks
+        self._seen: dict[str, tuple[float, float]] = {}
+
+    def age(self, token: str, heartbeat: float) -> float:
+        """Seconds since the newest heartbeat of the lease with this token."""
+        age = self._clock() - heartbeat
+        if age >= 0:
+            self._seen.pop(token, None)
+            return age
+        if self._seen.get(token, (None,))[0] != heartbeat:
+            self._seen[token] = heartbeat, self._ticks()
+        return self._ticks() - self._seen[token][1]
 
 
 @functools.cache
@@ -64,5 +96,7 @@ def _host() -> str:
 
 
 def _started(process: psutil.Process) -> float:
-    # Since the boot, not since the epoch: a corrected clock moves both terms alike.
-    return process.create_time() - psutil.boot_time()
+    # Since the boot, not since the epoch: a clock that is set moves both terms alike. The boot is asked for first, and
+    # the process anew, since some versions of psutil reckon with the boot as it was last asked for.
+    booted = psutil.boot_time()
+    return psutil.Process(process.pid).create_time() - booted

@@ -9,27 +9,29 @@ class Pace:
     """Counts replicates, and time only while work is being done: a pause is no work.
 
     Args:
-        clock: seconds from any origin.
+        clock: seconds from any origin; where it goes back it is taken to have stood still.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._before, self._began = 0.0, 0.0
+        self._worked, self._asked = 0.0, 0.0
         self._done, self._work, self._start, self.total = 0, 0.0, 0.0, 0
         self._open: list[Share] = []
 
     def go(self) -> None:
         """Work goes on."""
-        self._began = self._clock()
+        self._asked = self._clock()
 
     def rest(self) -> None:
         """Work rests until `go`."""
-        self._before = self.elapsed()
-        self._began = self._clock()
+        self.elapsed()
 
     def elapsed(self) -> float:
         """Seconds worked; to be asked while at work."""
-        return self._before + self._clock() - self._began
+        now = self._clock()
+        self._worked += max(0.0, now - self._asked)
+        self._asked = now
+        return self._worked
 
     def begin(self, total: int, done: int) -> None:
         """The replicates are known: `total` of them, of which `done` need no work."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from labkit.errors import BadInput
 from labkit.runs import files
 from labkit.runs.database import Database
+from labkit.runs.lease import held_here
 from labkit.runs.naming import RunKey
-from labkit.runs.owner import Owner
+from labkit.runs.owner import Owner, Watch
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     import numpy as np
     from torch import Tensor
@@ -28,7 +29,7 @@ class Reader:
 
     path: Path
     _database: Database
-    _clock: Callable[[], float]
+    _watch: Watch
 
     def status(self, key: RunKey) -> str:
         """One of missing, running, stopped, finished, failed, impossible; running with a dead owner reads stopped."""
@@ -167,8 +168,12 @@ class Reader:
         return {name: files.read_tensors(*file) for name, file in self._files(key, "checkpoint").items()}
 
     def folder(self, key: RunKey) -> Path:
-        """Where the replicate's tensor files are."""
-        return self.path / "files" / key.name / f"{key.seed}-{key.device_kind}"
+        """Where the replicate's tensor files are.
+
+        Raises:
+            StoreError: a part of the key is no plain name, as in a store that somebody made by hand.
+        """
+        return self.path / "files" / files.plain_name(key.name) / files.plain_name(f"{key.seed}-{key.device_kind}")
 
     def integrity(self) -> list[str]:
         """What is wrong with the store, in words; empty when nothing is. Reads every file."""
@@ -176,7 +181,7 @@ class Reader:
         wrong += [f"row {tuple(row)} points nowhere" for row in self._database.read("PRAGMA foreign_key_check")]
         for row in self._database.read("SELECT * FROM file JOIN replicate ON replicate.id = replicate"):
             try:
-                files.read_bytes(self.folder(key_of(row)) / row["path"], row["sha256"])
+                files.read_bytes(self.folder(key_of(row)) / files.plain_name(row["path"]), row["sha256"])
             except files.StoreError as error:
                 wrong.append(str(error))
         return wrong
@@ -186,7 +191,7 @@ class Reader:
             f"SELECT key, path, sha256 FROM file JOIN replicate ON id = replicate WHERE {OF_KEY} AND kind = ?",
             (*of(key), kind),
         )
-        return {row["key"]: (self.folder(key) / row["path"], row["sha256"]) for row in rows}
+        return {row["key"]: (self.folder(key) / files.plain_name(row["path"]), row["sha256"]) for row in rows}
 
     def _replicate_rows(self, where: str, values: tuple[Any, ...] | Mapping[str, Any]) -> list[sqlite3.Row]:
         joined = "SELECT * FROM replicate LEFT JOIN lease ON lease.replicate = replicate.id"
@@ -198,7 +203,10 @@ class Reader:
     def _owned(self, row: sqlite3.Row) -> bool:
         if row["token"] is None:
             return False
-        return Owner(row["host"], row["pid"], row["started"]).living(row["heartbeat"], self._clock())
+        owner = Owner(row["host"], row["pid"], row["started"])
+        if owner.is_here():
+            return held_here(row["token"])
+        return owner.living(row["heartbeat"], row["heartbeat"] + self._watch.age(row["token"], row["heartbeat"]))
 
 
 def of(key: RunKey) -> tuple[str, str, int, str]:

@@ -17,7 +17,7 @@ from labkit.runs.database import Database
 from labkit.runs.events import Checkpoint, Event, Point
 from labkit.runs.lease import Lease
 from labkit.runs.naming import RunKey
-from labkit.runs.owner import Owner
+from labkit.runs.owner import Owner, Watch
 from labkit.runs.reader import OF_KEY, Reader, key_of, of
 from labkit.runs.values import nested
 
@@ -39,15 +39,22 @@ class Store(Reader):
 
     Args:
         path: the folder, made if missing.
-        clock: seconds since the epoch.
+        clock: seconds since the epoch. It may be set back: only heartbeats of other machines are judged by it.
+        ticks: seconds from any origin, never set.
 
     Raises:
         BadInput: the folder cannot be made or written, or was written by a newer labkit.
     """
 
-    def __init__(self, path: str | Path, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.path = Path(path).expanduser().absolute()
-        self._clock = clock
+        self._clock, self._watch = clock, Watch(clock, ticks)
         self._tokens: dict[RunKey, str] = {}
         self._database = Database(self.path / FILE)
 
@@ -73,13 +80,15 @@ class Store(Reader):
         try:
             if not file.exists():
                 temporary = self.path / f"key.{secrets.token_hex(4)}.tmp"
-                with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-                    stream.write(secrets.token_bytes(32))
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                with contextlib.suppress(FileExistsError):  # another process was first: its key is the store's
-                    os.link(temporary, file)
-                temporary.unlink()
+                try:
+                    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+                        stream.write(secrets.token_bytes(32))
+                        stream.flush()
+                        os.fsync(stream.fileno())
+                    with contextlib.suppress(FileExistsError):  # another process was first: its key is the store's
+                        os.link(temporary, file)
+                finally:
+                    temporary.unlink(missing_ok=True)
             return file.read_bytes()
         except OSError as error:
             raise BadInput("store", str(self.path), f"a folder whose key can be read ({error.strerror})") from error
@@ -97,23 +106,29 @@ class Store(Reader):
             Finished: it is finished or impossible.
         """
         owner, token, now = Owner.here(), secrets.token_hex(16), self._clock()
+        lease = Lease(self, key, token, {})  # before its row: no other thread shall take that for one left behind
         with self._database.write() as db:
             old = writing.find(db, key)
             if old is not None and old["status"] in ("finished", "impossible"):
                 raise Finished(f"run {key} is {old['status']}")
             if old is not None and self._owned(old):
                 raise Busy(f"run {key} is being written by process {old['pid']}")
-            merged = (json.loads(old["record"]) if old else {}) | nested("", record or {})
-            row = writing.put(db, key, spec, "running", merged, now)
+            lease.record = (json.loads(old["record"]) if old else {}) | nested("", record or {})
+            row = writing.put(db, key, spec, "running", lease.record, now)
             writing.lend(db, row, token, owner, now)
             # A process killed between a file and its row, or between a row and its old file, left one over.
             files.remove_all_but(self.folder(key), writing.paths(db, row))
         self._tokens[key] = token
-        return Lease(self, key, token, merged)
+        return lease
 
     def holds(self, key: RunKey, token: str) -> bool:
         """Whether this lease is still this store's to end."""
         return self._tokens.get(key) == token
+
+    def forget(self, key: RunKey, token: str) -> None:
+        """Write nothing more under this lease."""
+        if self.holds(key, token):
+            del self._tokens[key]
 
     def heartbeat(self, key: RunKey, token: str) -> bool:
         """Say that the lease's owner lives; False when the lease has gone."""
@@ -136,7 +151,7 @@ class Store(Reader):
             row = writing.held(db, key, self._tokens.get(key))
             outdated = [path for event, file in stored for path in writing.keep(db, row, event, file)]
         for path in outdated:
-            (self.folder(key) / path).unlink(missing_ok=True)
+            files.remove(self.folder(key) / files.plain_name(path))
 
     def finish(self, key: RunKey, record: Mapping[str, Any] | None = None) -> None:
         """Mark the replicate finished and give its lease back; its chunks and checkpoints are deleted."""
