@@ -13,6 +13,7 @@ from widgets.gauge import Gauge
 from widgets.live_chart import LiveChart
 from widgets.live_table import LiveTable
 from widgets.run_table import RunTable
+from widgets.state_line import StateLine
 
 STYLE = Path(__file__).with_name("panel.css")
 USABLE = {  # buttons that do something in each state
@@ -35,12 +36,19 @@ class Board:
         spec: the live chart, as a Vega-Lite specification.
         store: the folder of the results, shown in full.
         table: of the latest rows of a series, below the chart; None for none.
+        state: the line that restores the controls' state; None for none.
     """
 
     def __init__(
-        self, question: str, controls: Controls, spec: dict, store: Path, table: LiveTable | None = None
+        self,
+        question: str,
+        controls: Controls,
+        spec: dict,
+        store: Path,
+        table: LiveTable | None = None,
+        state: StateLine | None = None,
     ) -> None:
-        self.controls = controls
+        self.controls, self.state = controls, state
         self.buttons = {
             "run": _button("Run", "Train with these parameters, or go on where it stopped", "play", "primary"),
             "pause": _button("Pause", "Wait after the step in work; nothing is lost", "pause"),
@@ -71,6 +79,7 @@ class Board:
                 self.verdict,
                 self.runs,
                 self.command,
+                *([state.widget] if state else []),
                 W.Label(f"Results are kept in {store}").add_class("labkit-store").add_class("labkit-quiet"),
             ]
         ).add_class("labkit-panel")
@@ -90,6 +99,8 @@ class Board:
         self.buttons["pause"].layout.display = "none" if waits else None
         self.buttons["resume"].layout.display = None if waits else "none"
         self.controls.lock(state != "idle")
+        if self.state:
+            self.state.lock(state != "idle")
         self.runs.locked = state != "idle"
         self.status.value = text
         for other in TONES:

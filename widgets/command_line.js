@@ -1,15 +1,15 @@
-// A command and a button that copies it.
+// A line, such as a command, and a button that copies it.
 
 function render({ model, el }) {
   el.classList.add("labkit-command");
   const line = el.appendChild(document.createElement("code"));
   const copy = el.appendChild(document.createElement("button"));
-  copy.textContent = "Copy as command";
+  copy.textContent = model.get("label");
 
   const draw = () => (line.textContent = model.get("text"));
   const say = (word) => {
     copy.textContent = word;
-    setTimeout(() => (copy.textContent = "Copy as command"), 1500);
+    setTimeout(() => (copy.textContent = model.get("label")), 1500);
   };
   copy.addEventListener("click", async () => {
     try {

@@ -10,7 +10,7 @@ import traitlets
 
 from labkit.errors import BadInput
 from labkit.spec import Spec
-from widgets.field import Field
+from widgets.field import Field, text
 
 
 class Controls(traitlets.HasTraits):
@@ -20,28 +20,38 @@ class Controls(traitlets.HasTraits):
         spec: the last usable Spec; a new one for every edit. Observe it to be told.
         error: why the present entries make no Spec, in one line; empty when they do.
         fields: the `Field` of each parameter, by name.
+        said: the parameters that have no row in a lesson, with the values that are in force.
         widget: all rows; parameters whose ends have words stand in front, the others are folded away.
         more: what holds the folded rows; opened where one of them is to blame.
 
     Args:
         spec: what is shown at first.
         hidden: parameters without a row; they keep their value.
+        fixed: the same for a lesson: their values are said in words, and another preset does not move them.
         lock: held while an edit is worked on, since callbacks may come on several threads.
     """
 
     spec = traitlets.Instance(Spec)
     error = traitlets.Unicode()
 
-    def __init__(self, spec: Spec, *, hidden: tuple[str, ...] = (), lock: threading.RLock | None = None) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        *,
+        hidden: tuple[str, ...] = (),
+        fixed: tuple[str, ...] = (),
+        lock: threading.RLock | None = None,
+    ) -> None:
         super().__init__(spec=spec)
         self._lock = lock or threading.RLock()
-        self._showing = False
+        self._showing, self._fixed = False, fixed
         self.fields = {
             name: Field(item, self._lock)
             for name, item in sorted(spec.controls().items(), key=lambda pair: _place(pair[0]))
-            if name not in hidden
+            if name not in (*hidden, *fixed)
         }
         self._general = W.Label().add_class("labkit-error")
+        self.said = W.Label().add_class("labkit-fixed").add_class("labkit-quiet")
         self.widget = self._arranged()
         self.show(spec)
         for name, field in self.fields.items():
@@ -55,6 +65,7 @@ class Controls(traitlets.HasTraits):
                 field.show(getattr(spec, name), spec.preset)
             self._showing = False
             self._general.value = ""
+            self.said.value = said(spec, self._fixed)
             self.error = ""
             self.spec = spec
 
@@ -82,9 +93,10 @@ class Controls(traitlets.HasTraits):
             entered[name] = new  # an edit on another thread may have drawn the old value over it meanwhile
             entered = {other: self.fields[other].meant(given) for other, given in entered.items()}
             # A changed preset moves the fields that held the old one's value; the other entries say nothing then.
-            changes = {"preset": entered["preset"]} if name == "preset" else entered
+            if name == "preset":
+                entered = {"preset": entered["preset"]} | {other: getattr(self.spec, other) for other in self._fixed}
             try:
-                spec = self.spec.changed(**changes)
+                spec = self.spec.changed(**entered)
             except BadInput as error:
                 self.blame(error)
             else:
@@ -94,7 +106,13 @@ class Controls(traitlets.HasTraits):
         main = [field.widget for field in self.fields.values() if field.slider or field.item.name == "preset"]
         rest = [field.widget for field in self.fields.values() if field.widget not in main]
         self.more = W.Accordion([W.VBox(rest)], titles=("More settings",)).add_class("labkit-more")
-        return W.VBox([*main, *([self.more] if rest else []), self._general]).add_class("labkit-controls")
+        return W.VBox([*main, *([self.more] if rest else []), self.said, self._general]).add_class("labkit-controls")
+
+
+def said(spec: Spec, names: tuple[str, ...]) -> str:
+    """Parameters that a lesson fixes, in a sentence; empty without any."""
+    values = [f"{name.replace('_', ' ')} {text(getattr(spec, name)) or 'empty'}" for name in names]
+    return f"Fixed for this lesson: {'; '.join(values)}." if values else ""
 
 
 def _place(name: str) -> int:

@@ -17,6 +17,7 @@ from widgets.live_table import live_table
 from widgets.loaded import Loaded
 from widgets.painter import READY, Painter
 from widgets.session import Ended, Messages, Session, active, batches
+from widgets.state_line import StateLine
 
 if TYPE_CHECKING:
     import ipywidgets as W
@@ -42,17 +43,21 @@ class Live:
 
     Args:
         place: the notebook's cell; when it is run again, the new panel takes over from the old. Empty if unknown.
+        hide: parameters without a control; their values stay in force and are said in words.
     """
 
-    def __init__(self, experiment: Experiment, spec: Spec, store: Store, place: str = "") -> None:
+    def __init__(
+        self, experiment: Experiment, spec: Spec, store: Store, place: str = "", hide: tuple[str, ...] = ()
+    ) -> None:
         self._experiment, self._store, self._place = experiment, store, place
         self._lock = threading.RLock()
         self._session: Session | None = None
         self._painting: threading.Thread | None = None
         self._load = Loaded()
-        self._controls = Controls(spec, hidden=("store",), lock=self._lock)
+        self._controls = Controls(spec, hidden=("store",), fixed=hide, lock=self._lock)
         curve, table = live_curve(experiment, spec).to_dict(), live_table(experiment)
-        self.board = Board(experiment.question, self._controls, curve, store.path, table)
+        state = StateLine(experiment.key, self._restore)
+        self.board = Board(experiment.question, self._controls, curve, store.path, table, state)
         self._painter = Painter(self.board, experiment, store, self._load)
         with self._lock:
             self._wire()
@@ -89,6 +94,7 @@ class Live:
     def _edited(self) -> None:
         self.board.runs.shown = identity(self._controls.spec)
         self.board.command.text = command(self._experiment.key, self._controls.spec)
+        self.board.state.show(self._controls.spec)
         if self._session is None:
             self.board.buttons["run"].disabled = bool(self._controls.error)
             if self.board.status.value == REFUSED and not self._controls.error:
@@ -137,6 +143,13 @@ class Live:
             found = [run.spec for run in past_runs(self._store, self._experiment) if run.key == key]
             if found and self._session is None:
                 spec = found[0].changed(store=self._controls.spec.store)
+                self._controls.show(spec)
+                self._look_at(spec)
+        self._painter.draw_figures()
+
+    def _restore(self, spec: Spec) -> None:
+        with self._lock:
+            if self._session is None:
                 self._controls.show(spec)
                 self._look_at(spec)
         self._painter.draw_figures()

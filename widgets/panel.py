@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from IPython import get_ipython
 from IPython.display import DisplayHandle, display
 
 from labkit.charts.png import still
-from labkit.errors import ClaimFailed, LabError
+from labkit.errors import BadInput, ClaimFailed, LabError
 from labkit.experiments import of_spec
 from labkit.runs import Store, View, Worker, open_view, store_path
 from widgets import headless, live_curve
 from widgets.live import Live
+from widgets.state_line import restored
 
 if TYPE_CHECKING:
     from labkit.runs.experiment import Experiment
@@ -30,19 +32,26 @@ class LivePanel:
     Args:
         spec: the parameters; every control starts at its value here.
         experiment: what is run; None for the experiment of the Spec's class.
+        state: the line of a panel's "Copy state"; it sets every parameter but the Spec's device and store.
+        hide: parameters that get no control, as for a lesson; their values stay in force and are said in words.
 
     Raises:
-        BadInput: headless, the parameters or their data cannot be used; live, the panel says so beside the control.
+        BadInput: the state or the names to hide are none; headless, the parameters or their data cannot be used; live,
+            the panel says that beside the control.
     """
 
-    def __init__(self, spec: Spec, *, experiment: Experiment | None = None) -> None:
+    def __init__(
+        self, spec: Spec, *, experiment: Experiment | None = None, state: str = "", hide: Iterable[str] = ()
+    ) -> None:
         self.experiment = experiment or of_spec(spec)
+        spec = restored(state, self.experiment.key, spec) if state else spec
+        hide = _parameters(spec, hide)
         self.spec = spec
         self.store = Store(store_path(spec.store))
         self.live: Live | None = None
         self._view: View | None = None
         if headless.is_live():
-            self.live = Live(self.experiment, spec, self.store, _cell())
+            self.live = Live(self.experiment, spec, self.store, _cell(), hide)
         else:
             headless.train(Worker(self.experiment, spec, self.store), _Line())
             self._view = open_view(spec, self.experiment, self.store)
@@ -108,6 +117,19 @@ class LivePanel:
             print(self.experiment.verdict_words(self.run))
             if self.experiment.totals:
                 print(self.experiment.totals(self.run))
+
+
+def _parameters(spec: Spec, names: Iterable[str]) -> tuple[str, ...]:
+    """The names of parameters, also from one text; in the Spec's order, each once.
+
+    Raises:
+        BadInput: one is none.
+    """
+    names = names.replace(",", " ").split() if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in spec.controls():
+            raise BadInput("hide", name, "the parameters " + ", ".join(spec.controls()))
+    return tuple(name for name in spec.controls() if name in names)
 
 
 class _Line:
