@@ -139,10 +139,17 @@ def test_the_curve_draws_the_year_and_the_whole_vocabulary(together):
     }
     for place in drawn:
         own = [row for at, row in points(events, "curve") if at == place]
-        assert [row["step"] for row in own] == [2, STEPS]
+        assert [(row["step"], row["steps"]) for row in own] == [(2, STEPS), (STEPS, STEPS)]
         assert {row["arm"] for row in own} == {results(events)[place]["arm"]}
         assert own[-1]["selection_auc"] == results(events)[place]["selection_auc"]
         assert {row["order"] for row in own} == {"year"}
+
+
+def test_the_legend_names_what_is_drawn():
+    shown = EXPERIMENT.spec.of(epsilon="8,plain", method="adafest", order="months,year", vocabulary="1000,0")
+    assert EXPERIMENT.live["arms"](shown) == []  # the year is beside the months, the vocabulary as it is beside 1000
+    shown = shown.changed(order="year", vocabulary="0")
+    assert EXPERIMENT.live["arms"](shown) == ["dpsgd", "adafest", "plain"]
 
 
 def test_the_gauge_shows_what_dpsgd_spends(together):

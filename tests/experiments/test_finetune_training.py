@@ -137,6 +137,7 @@ def test_the_curve_and_the_gauge(many):
     for place, job in enumerate(some):
         own = [row for at, row in found if at == place]
         assert [row["step"] for row in own] == ([4] if job.point.warmup[0] else [2, 4])
+        assert {row["steps"] for row in own} == {4}  # without those that score rows, which no look follows
         assert own[-1]["selection_accuracy"] == results(events)[place]["selection_accuracy"]
         (epsilon,) = job.point.epsilon
         assert {row["epsilon_word"] for row in own} == {epsilon if isinstance(epsilon, str) else f"{epsilon:g}"}

@@ -111,6 +111,7 @@ def test_the_series(together):
         for place, name in enumerate(["epsilon 3", "clipped", "plain", "epsilon 1"])
         for step in (1, 3)
     ]
+    assert {row["steps"] for _, row in curve} == {3}
     last = {place: row["selection_loss"] for place, row in curve}
     assert all(results(events)[place, "synthetic"]["selection_loss"] == loss for place, loss in last.items())
     gauge = points(events, "spent")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from labkit import charts
 from labkit.experiments.embeddings.claims import claims, verdict_words
 from labkit.experiments.embeddings.limits import check, costs, estimate, impossible
-from labkit.experiments.embeddings.spec import EmbeddingsSpec
+from labkit.experiments.embeddings.spec import EmbeddingsSpec, curve_arms
 from labkit.runs.experiment import Experiment, Job, Together
 
 if TYPE_CHECKING:
@@ -57,7 +57,12 @@ EXPERIMENT = Experiment(
         )
     },
     verdict_words=verdict_words,
-    live={"series": "curve", "y": "selection_auc", "y_title": "AUC on the selection split", "x_end": ""},
+    live={
+        "series": "curve",
+        "y": "selection_auc",
+        "y_title": "AUC on the selection split",
+        "arms": curve_arms,
+    },
     totals=charts.totals,
     not_private=("not_private_clipped", "not_private_dropped", "not_private_touched"),
     together=Together(by=lambda job: job.seed, run=run_together),

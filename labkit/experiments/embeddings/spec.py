@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Self
 
+from labkit.experiments.charged import is_word
 from labkit.experiments.frontier.spec import TUNED, FrontierSpec
 from labkit.spec import Spec, control
 
@@ -180,6 +181,23 @@ class EmbeddingsSpec(Spec):
 def middle(values: Sequence[Any]) -> Any:
     """The middle value of a list, the lower one of two."""
     return sorted(values)[(len(values) - 1) // 2]
+
+
+def in_the_curve(point: EmbeddingsSpec) -> bool:
+    """Whether the live curve draws this point: the whole year, the whole vocabulary and the paper's map, so that lines
+    differ in method, epsilon and settings alone."""
+    return point.order[0] == YEAR and not point.vocabulary[0] and point.map_norm[0] == L2
+
+
+def curve_arm(point: EmbeddingsSpec) -> str:
+    """The name of a line of the live curve."""
+    (epsilon,), (method,) = point.epsilon, point.method
+    return epsilon if is_word(epsilon) else method
+
+
+def curve_arms(spec: EmbeddingsSpec) -> list[str]:
+    """The names of all lines of the live curve."""
+    return list(dict.fromkeys(curve_arm(point) for point in spec.points() if in_the_curve(point)))
 
 
 def configuration(point: EmbeddingsSpec) -> str:

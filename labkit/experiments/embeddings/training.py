@@ -13,15 +13,14 @@ from torch import Tensor
 from labkit.embeddings.methods import ADAPTIVE
 from labkit.embeddings.survivors import expected_false
 from labkit.embeddings.trainer import EmbeddingTrainer
-from labkit.experiments.charged import is_word
 from labkit.experiments.embeddings import chosen
 from labkit.experiments.embeddings.lab import Ground, Lab, draw_label, plans_of
 from labkit.experiments.embeddings.spec import (
     DPSGD,
-    L2,
-    YEAR,
     EmbeddingsSpec,
     configuration,
+    curve_arm,
+    in_the_curve,
 )  # fmt: skip
 from labkit.experiments.embeddings.start import keys, method_of, model, warned
 from labkit.experiments.executions import Stretch as Execution
@@ -135,12 +134,6 @@ def looks_of(point: EmbeddingsSpec, plan: Plan) -> list[int]:
     return [plan.steps * (i + 1) // count for i in range(count)]
 
 
-def in_the_curve(point: EmbeddingsSpec) -> bool:
-    """Whether the live curve draws this point: the whole year, the whole vocabulary and the paper's map, so that lines
-    differ in method, epsilon and settings alone."""
-    return point.order[0] == YEAR and not point.vocabulary[0] and point.map_norm[0] == L2
-
-
 def evaluated(ground: Ground, runs: list[EmbeddingTrainer], point: EmbeddingsSpec) -> dict[str, float]:
     """The numbers of a finished training, as the results hold them."""
     last, split = runs[-1], ground.split
@@ -173,12 +166,6 @@ def selection_auc(ground: Ground, trainer: EmbeddingTrainer) -> float:
     return auc(ground.split.selection.labels, logits)[0]
 
 
-def curve_arm(point: EmbeddingsSpec) -> str:
-    """The name of a line of the live curve."""
-    (epsilon,), (method,) = point.epsilon, point.method
-    return epsilon if is_word(epsilon) else method
-
-
 def alone(plan: Plan) -> float:
     """What the count behind the chosen rows costs by itself."""
     return plan.spent_after(0).epsilon
@@ -194,7 +181,7 @@ def _look(lab: Lab, place: int, ground: Ground, trainer: EmbeddingTrainer) -> Ca
 
     def look(step: int) -> Iterator[Told]:
         area = selection_auc(ground, trainer)
-        said = values | {"arm": curve_arm(point), "method": point.method[0], "step": step}
+        said = values | {"arm": curve_arm(point), "method": point.method[0], "step": step, "steps": trainer.plan.steps}
         yield place, Point("curve", said | {"selection_auc": area})
         if point.method[0] == DPSGD and trainer.plan.private:
             spent = so_far(trainer.plan, step, epsilon) | {

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from labkit import charts
+from labkit.charts.finetune_rows import drawn_arm
 from labkit.experiments.finetune.claims import claims, verdict_words
 from labkit.experiments.finetune.limits import check, costs, estimate, impossible
 from labkit.experiments.finetune.spec import ROWS_KIND, FinetuneSpec, kind_of
@@ -60,7 +61,10 @@ EXPERIMENT = Experiment(
         )
     },
     verdict_words=verdict_words,
-    live={"series": "curve", "y": "selection_accuracy", "y_title": "accuracy on the selection split", "x_end": ""},
+    live={
+        "series": "curve",
+        "arms": lambda spec: dict.fromkeys(drawn_arm(point.method[0]) for point in spec.points()),
+    },
     totals=charts.totals,
     not_private=("not_private_clipped", "not_private_dropped", "not_private_overlap", "landscape"),
     together=Together(by=lambda job: kind_of(job.point) == ROWS_KIND, run=run_together),

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from labkit.charts.finetune_rows import drawn_arm
 from labkit.experiments.charged import is_word
 from labkit.experiments.executions import Stretch, Told, ledger_rows, together
 from labkit.experiments.finetune.choosing import Choice
@@ -97,9 +98,10 @@ def scored(tail: Tail, own: Params, k: int, x: Tensor, y: Tensor) -> tuple[float
 
 def told(run: Run, plan: Plan, step: int, accuracy: float) -> Iterator[Told]:
     (epsilon,), (method,) = run.point.epsilon, run.point.method
-    drawn = "random-rows" if method == RANDOM else method  # other notebooks' random arm is something else
-    values = {"method": method, "arm": drawn, "epsilon_word": epsilon if is_word(epsilon) else f"{epsilon:g}"}
-    values |= {"step": step, "selection_accuracy": accuracy}
+    said = epsilon if is_word(epsilon) else f"{epsilon:g}"
+    values = {"method": method, "arm": drawn_arm(method), "epsilon_word": said}
+    steps = stages_of(run.point, plan.examples).train  # where the curve will end
+    values |= {"step": step, "steps": steps, "selection_accuracy": accuracy}
     yield run.place, Point("curve", values)
     if method == RANDOM and plan.private:
         spent = {"plan": f"a network of epsilon {epsilon:g}"}

@@ -67,7 +67,7 @@ def fine_tune(
     def look(step: int) -> Iterator[Told]:
         losses[step] = tuner.loss(prompts, queries, 4 * MICRO[lab.device.type])
         if name == FINE_TUNING:
-            values = {"arm": called(epsilon), "step": step, "selection_loss": losses[step]}
+            values = {"arm": called(epsilon), "step": step, "steps": plan.steps, "selection_loss": losses[step]}
             yield place, Point("curve", values)
             if plan.private:
                 spent = so_far(plan, step, epsilon) | {"plan": f"language model of {called(epsilon)}"}
