@@ -14,6 +14,7 @@ from fake_experiment import EXPERIMENT, FakeSpec
 
 from labkit.runs import Store, Worker, files, worker
 from labkit.runs.database import Database
+from labkit.runs.experiment import Experiment
 
 DATA = SimpleNamespace(fingerprint="f" * 64)
 
@@ -24,13 +25,13 @@ def processes() -> multiprocessing.context.BaseContext:
     return context
 
 
-def work(path: Path, checkpoint_seconds: float, **parameters: object) -> None:
+def work(path: Path, checkpoint_seconds: float, *, experiment: Experiment = EXPERIMENT, **parameters: object) -> None:
     """Run the fake experiment to its end, with checkpoints and rows written as often as asked."""
     points = min(checkpoint_seconds, worker.POINTS_SECONDS)
     often = {"CHECKPOINT_SECONDS": checkpoint_seconds, "POINTS_SECONDS": points, "WAIT_SECONDS": 0.02}
     spec = FakeSpec.of(**({"device": "cpu"} | parameters))
     with mock.patch.multiple(worker, **often), Store(path) as store:
-        for _ in Worker(EXPERIMENT, spec, store, load=lambda spec, store: DATA).run():
+        for _ in Worker(experiment, spec, store, load=lambda spec, store: DATA).run():
             pass
 
 
