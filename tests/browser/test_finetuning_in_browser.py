@@ -70,7 +70,13 @@ def test_a_person_watches_rows_being_fine_tuned(
     expect(lines).to_have_count(3)
     expect(marks).to_have_count(3 * 4)
     expect(marks.first).to_be_visible()
-    expect(panel.chart.locator(".role-legend-label text")).to_have_count(3)
+    expect(panel.chart.locator(".role-legend-label text")).to_have_text(["all weights", "random rows", "SPARTA, |sum|"])
+    for arm, colour in {"all": "#333333", "random-rows": "#0072B2", "sparta": "#D55E00"}.items():  # as in the figures
+        expect(panel.chart.locator(f".mark-line.role-mark path[aria-label*='arm: {arm};']")).to_have_attribute(
+            "stroke", colour
+        )
+    axis = panel.chart.locator("[aria-label^='X-axis']")
+    expect(axis).to_have_attribute("aria-label", re.compile("from 0 to 10$"))
     expect(panel.spent).to_contain_text(f"a network of epsilon {epsilon}")
     for one, other in (("sparta", "all"), ("random", "all"), ("sparta", "random")):
         expect(panel.verdict).to_contain_text(f"epsilon {epsilon}: {one} against {other}: undecided")
@@ -88,3 +94,23 @@ def test_a_person_watches_rows_being_fine_tuned(
     expect(claims).to_contain_text("holds: the share of weights frozen is the sparsity", timeout=PATIENCE)
     expect(claims).not_to_contain_text("FAILS")
     shoot("3-finished", whole=True)
+
+    # A refusal is seen although its row is folded away, and is gone with its cause.
+    panel.type("batch_size", "100000")
+    page.get_by_text("More settings").click()
+    expect(panel.entry("batch_size")).to_be_hidden()
+    panel.button("run").click()
+    panel.says("These parameters cannot be used.")
+    expect(page.locator(".labkit-field-batch_size .labkit-error")).to_be_visible()
+    panel.type("batch_size", "256")
+    panel.says("Ready. Press Run.")
+
+    # The first run's rows came as messages, so that nothing in the page's traits tells of their end.
+    panel.type("epsilon", "1.5")
+    panel.type("method", "sparta")
+    panel.button("run").click()
+    panel.says("Finished: 2 of 2 replicates", seconds=60)
+    expect(lines).to_have_count(2)
+    for drawn in (marks, panel.chart.locator(".mark-symbol.role-mark path[aria-label*='epsilon: 1.5;']")):
+        expect(drawn).to_have_count(2 * 4)
+    assert panel.points() == 2 * 4
