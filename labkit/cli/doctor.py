@@ -14,6 +14,7 @@ from labkit.cli import parameters
 from labkit.cli.dry_run import size
 from labkit.errors import LabError
 from labkit.runs import notebooks_path, store_path
+from labkit.runs.network import network_warning
 
 PACKAGES = (
     "torch",
@@ -55,6 +56,7 @@ def call(args: argparse.Namespace) -> int:
     facts |= {
         "device": f"{device.type}: {describe(device)}, {size(memory_free(device))} free",
         "store": _store(args),
+        "store's disk": network_warning(store_path(args.store or "")) or "local",
         "notebooks": _notebooks(),
         "chromium": _chromium(),
     }

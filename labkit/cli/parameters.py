@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from typing import TYPE_CHECKING
 
 from labkit import experiments
 from labkit.errors import BadInput
 from labkit.runs import Store, store_path
+from labkit.runs.network import network_warning
 from labkit.runs.store import FILE
 
 if TYPE_CHECKING:
@@ -62,10 +64,22 @@ def checked(experiment: Experiment, spec: Spec) -> tuple[Store, Split]:
     from labkit.runs.inputs import load_inputs
 
     resolve(spec.device)
-    store = Store(store_path(spec.store))
+    store = opened(spec)
     data = load_inputs(spec, store)
     experiment.check(spec, data)
     return store, data
+
+
+def opened(spec: Spec) -> Store:
+    """The Spec's store, to be written; says on stderr when it lies where SQLite's locks may fail.
+
+    Raises:
+        BadInput: it cannot be used.
+    """
+    path = store_path(spec.store)
+    if fear := network_warning(path):
+        print(f"labkit: warning: {fear}", file=sys.stderr)
+    return Store(path)
 
 
 def existing_store(args: argparse.Namespace) -> Store:
