@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import html
 import re
+from html.parser import HTMLParser
 from pathlib import Path
 
 import nbformat
@@ -23,6 +24,10 @@ OUTSIDE = re.compile(
 )
 
 
+ADDRESSES = ("href", "src", "action", "formaction", "data", "xlink:href")
+FRAMES = {"base", "embed", "form", "frame", "iframe", "object", "script"}  # what runs, or takes the reader elsewhere
+
+
 class NotSelfContained(ValueError):
     """The page would load something from elsewhere, or run a script."""
 
@@ -39,9 +44,12 @@ def build(notebooks: list[Path], heading: str = "labkit") -> str:
     """
     read = {path.stem: static(nbformat.read(path, as_version=4)) for path in notebooks}
     contents = "".join(
-        f'<li><a href="#{stem}">{html.escape(title(notebook) or stem)}</a></li>' for stem, notebook in read.items()
+        f'<li><a href="#{html.escape(stem)}">{html.escape(title(notebook) or stem)}</a></li>'
+        for stem, notebook in read.items()
     )
-    bodies = "".join(f'<article id="{stem}">{_body(notebook)}</article>' for stem, notebook in read.items())
+    bodies = "".join(
+        f'<article id="{html.escape(stem)}">{_body(notebook)}</article>' for stem, notebook in read.items()
+    )
     colours = HtmlFormatter(style="default").get_style_defs(".highlight")
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(heading)}</title>'
@@ -52,7 +60,33 @@ def build(notebooks: list[Path], heading: str = "labkit") -> str:
     found = OUTSIDE.search(page)
     if found:
         raise NotSelfContained(f"the report would load or run {found.group()[:80]!r}")
+    active = Active()
+    active.feed(page)
+    if active.found:
+        raise NotSelfContained(f"the report would load or run {active.found[0][:80]!r}")
     return page
+
+
+class Active(HTMLParser):
+    """Reads a page as a browser does, and finds what would run in it: handlers, frames, addresses that are programs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        runs = tag in FRAMES or any(_runs(name, value or "") for name, value in attrs)
+        if runs:
+            self.found.append(self.get_starttag_text())
+
+
+def _runs(name: str, value: str) -> bool:
+    address = re.sub(r"[\x00-\x20]", "", value).lower()  # browsers overlook those inside an address
+    return (
+        name.startswith("on")
+        or name in ("srcdoc", "http-equiv")
+        or (name in ADDRESSES and address.startswith(("javascript:", "vbscript:", "data:text")))
+    )
 
 
 def _body(notebook: NotebookNode) -> str:

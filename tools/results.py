@@ -109,8 +109,13 @@ def crossed(corner: str, cells: dict[str, dict[str, str]]) -> str:
 
 def grid(rows: list[list[str]]) -> str:
     """A heading and rows as a Markdown table."""
-    heading, *rest = rows
+    heading, *rest = [[plain(cell) for cell in row] for row in rows]
     return "\n".join(f"| {' | '.join(row)} |" for row in [heading, ["---"] * len(heading), *rest])
+
+
+def plain(cell: str) -> str:
+    """A text as a cell of a Markdown table shows it: no markup, no end of the cell."""
+    return " ".join(cell.split()).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|")
 
 
 def tables(view: View) -> str:

@@ -13,6 +13,7 @@ from typing import NoReturn
 
 import labkit
 from labkit.cli import doctor, export, fetch, remove, run, runs, show, sweep
+from labkit.cli.table import printable
 from labkit.errors import BadInput, ClaimFailed, LabError
 
 COMMANDS = (run, sweep, runs, show, export, remove, fetch, doctor)
@@ -58,6 +59,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _say(what: object, code: int) -> int:
-    line = " ".join(str(what).split())
+    line = printable(" ".join(str(what).split()))
     print(f"labkit: {line}", file=sys.stderr)
     return code

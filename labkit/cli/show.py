@@ -7,7 +7,7 @@ import json
 
 from labkit.cli import parameters
 from labkit.cli.runs import plain
-from labkit.cli.table import table
+from labkit.cli.table import printable, table
 from labkit.runs.reader import key_of
 
 
@@ -38,7 +38,7 @@ def call(args: argparse.Namespace) -> int:
     told |= {field: plain(value) for field, value in first["spec"].items()}
     told |= {field: value for field, value in first["record"].items() if field not in ("spec", *told)}
     width = max(map(len, told))
-    print("\n".join(f"{field:<{width}}  {value}".rstrip() for field, value in told.items()))
+    print("\n".join(printable(f"{field:<{width}}  {value}".rstrip()) for field, value in told.items()))
     print(
         "\n"
         + table([{field: row[field] for field in ("seed", "device_kind", "status", "error")} for row in replicates])
@@ -46,5 +46,5 @@ def call(args: argparse.Namespace) -> int:
     if results:
         print("\n" + table([{field: value for field, value in row.items() if field != "name"} for row in results]))
     if artifacts:
-        print("\nartifacts  " + ", ".join(artifacts))
+        print("\nartifacts  " + printable(", ".join(artifacts)))
     return 0
