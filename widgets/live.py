@@ -20,11 +20,10 @@ from widgets.session import Ended, Messages, Session, active, batches
 from widgets.state_line import StateLine
 
 if TYPE_CHECKING:
-    import ipywidgets as W
-
     from labkit.runs import Store
     from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
+    from widgets.figure import Figure
 
 INTERVAL = 0.15  # seconds between two drawings: 6 to 7 a second
 SAYS = {
@@ -69,7 +68,7 @@ class Live:
         """The stored results of the parameters last run or opened; None where their data cannot be used."""
         return self._painter.view
 
-    def figure(self, name: str) -> W.Image:
+    def figure(self, name: str) -> Figure:
         """One of the experiment's charts, drawn anew when a run ends or is opened."""
         return self._painter.figure(name)  # without the lock: a button must not wait for a drawing
 

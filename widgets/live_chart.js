@@ -22,6 +22,10 @@ function render({ model, el }) {
     chart.replace();
     model.send({ have: chart.size() }); // the model's rows lack those that came as messages
   };
+  const tell = () => el.setAttribute("aria-label", model.get("words") || "Chart");
+  el.setAttribute("role", "img"); // as a whole: a screen reader would read hundreds of points one by one
+  tell();
+  model.on("change:words", tell);
   model.on("change:spec", begin);
   model.on("change:replacements", replace);
   model.on("msg:custom", receive);
@@ -29,6 +33,7 @@ function render({ model, el }) {
   return () => {
     turn += 1;
     chart?.close();
+    model.off("change:words", tell);
     model.off("change:spec", begin);
     model.off("change:replacements", replace);
     model.off("msg:custom", receive);
@@ -38,6 +43,7 @@ function render({ model, el }) {
 async function draw(model, el) {
   el.classList.add("labkit-chart");
   const holder = document.createElement("div");
+  holder.setAttribute("aria-hidden", "true"); // the element's own words stand for the drawing
   el.replaceChildren(holder);
   holder.style.display = "block"; // Vega-Embed would shrink it to its drawing, which then could not follow the page
   const spec = structuredClone(model.get("spec"));

@@ -30,11 +30,13 @@ class LiveChart(anywidget.AnyWidget):
         spec: a Vega-Lite specification whose data is the named source "points". A width of "container" follows
             the page.
         rows: what is drawn at first.
+        words: what the chart shows, as text: a screen reader says it in place of the drawing.
         keep: the most rows held; beyond it the older half is dropped, which bounds the memory of kernel and page.
     """
 
     spec = traitlets.Dict().tag(sync=True)
     rows = traitlets.List().tag(sync=True)
+    words = traitlets.Unicode().tag(sync=True)
     replacements = traitlets.Int(0).tag(sync=True)
 
     def __init__(self, spec: Mapping[str, Any], rows: Iterable[Row] = (), *, keep: int = 20_000) -> None:

@@ -6,16 +6,15 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import ipywidgets as W
-
 from labkit import device as devices
-from labkit.charts.png import Still, png
+from labkit.charts.png import still
 from labkit.runs import Update, View
 from labkit.runs.events import Point, Progress
 from widgets import gauge, words
 from widgets.feed import Feed
+from widgets.figure import Figure
 from widgets.history import past_runs
-from widgets.live_curve import live_curve
+from widgets.live_curve import in_words, live_curve
 from widgets.session import Ended
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ class Painter:
 
     def __init__(self, board: Board, experiment: Experiment, store: Store, load: Loaded) -> None:
         self._board, self._experiment, self._store, self._load = board, experiment, store, load
-        self._figures: dict[str, W.Image] = {}
+        self._figures: dict[str, Figure] = {}
         self._drawing = threading.Lock()
         self._sessions = 0
         self._feed: Feed | None = None
@@ -110,12 +109,14 @@ class Painter:
             complete, totals = self.view.complete, self._experiment.totals
             self._board.show_verdict(self._experiment.verdict_words(self.view) if complete else "")
             self._board.gauge.show_totals(totals(self.view) if complete and totals else "")
+            drawn, verdict = self._board.chart.rows, self._board.verdict.value
+            self._board.chart.words = in_words(self._experiment, drawn, verdict)
         self._board.runs.rows = [run.row() for run in past_runs(self._store, self._experiment)]
 
-    def figure(self, name: str) -> W.Image:
+    def figure(self, name: str) -> Figure:
         """One of the experiment's charts, as a picture that `draw_figures` draws anew."""
         if name not in self._figures:
-            self._figures[name] = W.Image(format="png").add_class("labkit-figure").add_class(f"labkit-figure-{name}")
+            self._figures[name] = Figure().add_class(f"labkit-figure-{name}")
             self._draw_figure(name)
         return self._figures[name]
 
@@ -130,9 +131,8 @@ class Painter:
         if self.view is None:
             return
         with self._drawing:  # what was read first must not be shown last
-            still = Still(png(self._experiment.charts[name](self.view)))
-            self._figures[name].width = str(still.size[0])
-            self._figures[name].value = still.data
+            made = still(self._experiment.charts[name](self.view), verdict=self._board.verdict.value)
+            self._figures[name].show(made)
 
     def _view_of(self, spec: Spec) -> View:
         return View(self._store, self._experiment, spec, self._load(spec, self._store).fingerprint)

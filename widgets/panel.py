@@ -84,7 +84,7 @@ class LivePanel:
         """One of the experiment's charts, by name: a picture that fills in live, a still one in a headless run."""
         if self.live:
             return self.live.figure(name)
-        return still(self.experiment.charts[name](self.run))
+        return still(self.experiment.charts[name](self.run), verdict=self.experiment.verdict_words(self.run))
 
     def claims(self) -> None:
         """Print each of the experiment's claims with the numbers that decide it; live and before a run, what to do.

@@ -1,9 +1,10 @@
 // The table of earlier runs. A row's button writes the row's key to the trait `chosen`.
 
-function cell(row, tag, text, title) {
+const FIT = 5; // rows that are surely seen at once
+
+function cell(row, tag, text) {
   const made = row.appendChild(document.createElement(tag));
   made.textContent = text;
-  if (title) made.title = title;
   return made;
 }
 
@@ -11,6 +12,7 @@ function render({ model, el }) {
   el.classList.add("labkit-runs");
 
   function draw() {
+    const at = el.contains(document.activeElement) && document.activeElement.closest("tr")?.dataset.key;
     const [rows, locked, shown] = [model.get("rows"), model.get("locked"), model.get("shown")];
     if (!rows.length) {
       el.replaceChildren("No earlier runs in this store.");
@@ -19,19 +21,23 @@ function render({ model, el }) {
     const table = document.createElement("table");
     cell(table, "caption", "Earlier runs");
     const head = table.createTHead().insertRow();
-    for (const name of ["Started", "State", "Done", "Parameters", ""]) cell(head, "th", name).scope = "col";
+    for (const name of ["Started", "State", "Done", "Parameters", "Open"]) cell(head, "th", name).scope = "col";
+    head.lastChild.innerHTML = '<span class="labkit-unseen">Open</span>'; // the buttons show what it is
     const body = table.createTBody();
     for (const row of rows) {
       const line = body.insertRow();
       line.dataset.key = row.key;
       line.classList.toggle("labkit-shown", row.key === shown);
       cell(line, "td", row.started);
-      cell(line, "td", row.state, row.error).classList.add("labkit-state", `labkit-state-${row.state}`);
+      cell(line, "td", row.state).classList.add("labkit-state", `labkit-state-${row.state}`);
       cell(line, "td", row.done);
-      cell(line, "td", row.parameters).classList.add("labkit-parameters");
+      const what = cell(line, "td", row.parameters);
+      what.classList.add("labkit-parameters");
+      if (row.error) cell(what, "div", row.error).classList.add(row.state === "failed" ? "labkit-error" : "labkit-quiet");
       const open = cell(line, "td", "").appendChild(document.createElement("button"));
       open.textContent = "Open";
       open.disabled = locked;
+      open.setAttribute("aria-label", `Open the run ${row.parameters}, started ${row.started}`);
       open.title = `Set the controls to these parameters: ${row.parameters}`;
       open.addEventListener("click", () => {
         model.set("chosen", row.key);
@@ -40,8 +46,14 @@ function render({ model, el }) {
     }
     const scroll = document.createElement("div");
     scroll.className = "labkit-scroll";
+    if (rows.length > FIT) {
+      scroll.tabIndex = 0; // arrow keys scroll what has the focus
+      scroll.setAttribute("role", "region");
+      scroll.setAttribute("aria-label", "Earlier runs");
+    }
     scroll.append(table);
     el.replaceChildren(scroll);
+    if (at) [...body.rows].find((line) => line.dataset.key === at)?.querySelector("button").focus(); // drawn anew
   }
 
   for (const trait of ["rows", "locked", "shown"]) model.on(`change:${trait}`, draw);

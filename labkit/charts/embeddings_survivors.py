@@ -22,7 +22,7 @@ SELECTING = ("adafest", "adafest_plus")  # the methods that look at the batch to
 LINES = {
     "survivors": ("noised: they passed the threshold", "#D55E00", (1, 0)),
     "expected_false": ("expected from the noise alone", "#0072B2", (6, 3)),
-    "not_private_touched": ("touched by the batch (not private)", "#7A6A00", (2, 2)),
+    "not_private_touched": ("touched by the batch (not private)", "#773300", (2, 2)),
 }
 MOST = 6  # panels
 FEWEST = 0.5  # rows; what is less lies at the bottom

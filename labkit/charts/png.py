@@ -6,6 +6,8 @@ import struct
 from dataclasses import dataclass, field
 from typing import Any
 
+from labkit.charts.theme import LETTERS
+
 SCALE = 2.0  # pixels per chart unit: sharp on screens of high density
 
 
@@ -28,10 +30,12 @@ class Still:
     Args:
         data: a PNG file.
         scale: its pixels per unit of size on the page.
+        words: what it says, for who cannot see it.
     """
 
     data: bytes = field(repr=False)  # else a notebook would hold the picture a second time, as text
     scale: float = SCALE
+    words: str = ""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -39,11 +43,29 @@ class Still:
         width, height = struct.unpack(">II", self.data[16:24])
         return round(width / self.scale), round(height / self.scale)
 
-    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+    def _repr_png_(self) -> tuple[bytes, dict[str, int | str]]:
         width, height = self.size
-        return self.data, {"width": width, "height": height}
+        return self.data, {"width": width, "height": height} | ({"alt": self.words} if self.words else {})
 
 
-def still(chart: Any, scale: float = SCALE) -> Still:
-    """The chart as a picture that IPython displays; it needs neither a browser nor a widget."""
-    return Still(png(chart, scale), scale)
+def still(chart: Any, scale: float = SCALE, verdict: str = "") -> Still:
+    """The chart as a picture that IPython displays; it needs neither a browser nor a widget.
+
+    Args:
+        verdict: what came out, which its words end with.
+    """
+    return Still(png(chart, scale), scale, in_words(chart, verdict))
+
+
+def in_words(chart: Any, verdict: str = "") -> str:
+    """A chart's title, the lines below it and the verdict: a text in place of the picture."""
+    title = chart.to_dict().get("title", "")
+    title, below = (title["text"], title.get("subtitle", [])) if isinstance(title, dict) else (title, [])
+    lines: list[str] = []
+    for line in below:
+        # What would have fitted on the line before begins a line of its own, the rest was only wrapped.
+        if lines and len(lines[-1].rpartition("\n")[2]) + 1 + len(line.partition(" ")[0]) > LETTERS:
+            lines[-1] += f"\n{line}"
+        else:
+            lines.append(line)
+    return "\n".join(part for part in (title, "; ".join(lines).replace("\n", " "), verdict) if part)

@@ -1,7 +1,8 @@
 """The look that all charts share: colours per arm, type, and a white ground so that a chart reads on any page.
 
-Colours are Okabe and Ito's (2008), which people with any common colour vision can tell apart; arms differ in dash as
-well. Nothing is registered globally: each chart is handed its configuration.
+Colours are Okabe and Ito's (2008), which people with any common colour vision can tell apart, and a brown that stays
+apart from them (their yellow does not show on white); arms differ in dash as well. Nothing is registered globally: each
+chart is handed its configuration.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from typing import TypeVar
 import altair as alt
 
 WIDTH = 620  # of a single plot: with its axis, legend and padding it fits a notebook 720 px wide
+LETTERS = 104  # of a line below a title that is as wide as a plot
 INK, SOFT, FAINT, GROUND = "#222222", "#5f5f5f", "#e4e4e4", "#ffffff"
 SCHEME = "viridis"  # for surfaces: even in lightness, and the same for every colour vision
-PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333", "#7A6A00")
+PALETTE = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333", "#773300")
+DASHES = ((1, 0), (6, 3), (2, 2), (8, 2, 2, 2), (4, 2), (10, 3), (4, 2, 1, 2), (3, 3))  # one for each colour
 
 
 @dataclass(frozen=True)
@@ -40,21 +43,21 @@ ARMS = {
     "small": Arm("#E69F00", "equally small dense net", (10, 3)),
     "chosen": Arm("#D55E00", "chosen privately among K", (1, 0)),  # all arms chosen-K
     "repeats": Arm("#CC79A7", "best of a random number of runs", (2, 2)),
-    "simulated": Arm("#7A6A00", "simulated with small batches", (4, 2)),
+    "simulated": Arm("#773300", "simulated with small batches", (4, 2)),
     "synthetic": Arm("#D55E00", "queries of the tuned model", (1, 0)),
     "direct": Arm("#0072B2", "DP-direct", (6, 3)),
     "direct-warm": Arm("#56B4E9", "DP-direct, warm start", (3, 3)),
     "logit": Arm("#CC79A7", "Logit-DP", (4, 2, 1, 2)),
     "untuned": Arm("#E69F00", "queries of the untuned model", (10, 3)),
     "real": Arm("#333333", "real queries, not private", (8, 2, 2, 2)),
-    "untrained": Arm("#7A6A00", "untrained encoder", (2, 2)),
+    "untrained": Arm("#773300", "untrained encoder", (2, 2)),
     "dpsgd": Arm("#333333", "DP-SGD, dense", (8, 2, 2, 2)),
     "fest": Arm("#0072B2", "DP-FEST", (6, 3)),
     "adafest": Arm("#D55E00", "DP-AdaFEST", (1, 0)),
     "adafest_plus": Arm("#CC79A7", "DP-AdaFEST+", (4, 2)),
-    "lazydp": Arm("#7A6A00", "LazyDP", (2, 2)),
+    "lazydp": Arm("#773300", "LazyDP", (2, 2)),
     "all": Arm("#333333", "all weights", (8, 2, 2, 2)),
-    "head": Arm("#7A6A00", "head only", (2, 2)),
+    "head": Arm("#773300", "head only", (2, 2)),
     "head_norm": Arm("#56B4E9", "head and norms", (4, 2)),
     "bias": Arm("#CC79A7", "biases only", (3, 3)),
     "lora": Arm("#E69F00", "LoRA", (10, 3)),
@@ -110,7 +113,7 @@ def _legend(names: Sequence[str]) -> alt.Legend:
     )
 
 
-def titled(text: str, *lines: str, width: int = 104) -> alt.TitleParams:
+def titled(text: str, *lines: str, width: int = LETTERS) -> alt.TitleParams:
     """A chart's title with what else must be known below it, wrapped to the width of a notebook."""
     below = [part for line in lines if line for part in textwrap.wrap(line, width)]
     return alt.TitleParams(text=text, subtitle=below)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlparse
 
 import pytest
 from lab_driver import CHROMIUM_ARGS, Lab
-from playwright.sync_api import Browser, Page, Request, sync_playwright
-
-ARTEFACTS = Path(__file__).parents[2] / "test-artefacts"
+from playwright.sync_api import Browser, Page, sync_playwright
+from watching import ARTEFACTS, watched
 
 
 @pytest.fixture(scope="module")
@@ -24,25 +22,8 @@ def browser(chromium_path: str) -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page; at the end nothing may have left this machine and no script may have failed."""
-    strangers: list[str] = []
-    failures: list[str] = []
-
-    def look(asked: Request) -> None:
-        if urlparse(asked.url).scheme in ("http", "https", "ws", "wss"):
-            host = urlparse(asked.url).hostname
-            if host not in ("127.0.0.1", "localhost"):
-                strangers.append(asked.url)
-
-    opened = browser.new_page(viewport={"width": 1280, "height": 1500})
-    opened.set_default_timeout(30_000)
-    opened.on("request", look)
-    opened.on("pageerror", lambda error: failures.append(str(error)))
-    yield opened
-    ARTEFACTS.mkdir(exist_ok=True)
-    opened.screenshot(path=ARTEFACTS / f"{request.node.name}-end.png")
-    opened.close()
-    assert strangers == []
-    assert failures == []
+    with watched(browser, request.node.name) as opened:
+        yield opened
 
 
 @pytest.fixture
