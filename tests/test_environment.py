@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 ROOT = Path(__file__).parent.parent
-PYPI_NAMES = {"pytorch-cpu": "torch", "playwright-python": "playwright"}
+PYPI_NAMES = {"pytorch-cpu": "torch", "playwright-python": "playwright", "ray-core": "ray"}
 CONDA_ONLY = {"python", "pip"}
 # pip brings these: conda-forge has none of the first four, which come with labkit's extras [queries] and [vision].
 AXE = "axe-playwright-python"

@@ -1,4 +1,4 @@
-"""`labkit sweep`: an experiment over a grid, in this process and without a notebook."""
+"""`labkit sweep`: an experiment over a grid without a notebook, in this process, in several, or on a Ray cluster."""
 
 from __future__ import annotations
 
@@ -6,13 +6,21 @@ import argparse
 import contextlib
 import sys
 import time
+from collections.abc import Generator
+from typing import TYPE_CHECKING
 
 from labkit import experiments
 from labkit.cli import parameters
 from labkit.cli.dry_run import duration
-from labkit.errors import BadInput
-from labkit.runs import Update, View, Worker
+from labkit.device import resolve
+from labkit.errors import BadInput, LabError
+from labkit.runs import Store, Update, View, Worker, store_path
 from labkit.runs.events import Progress
+
+if TYPE_CHECKING:
+    from labkit.cluster.seats import Pool
+    from labkit.runs.experiment import Experiment
+    from labkit.spec import Spec
 
 TERMINAL_SECONDS, LOG_SECONDS = 0.2, 10.0
 
@@ -23,24 +31,74 @@ def add(commands: argparse._SubParsersAction) -> None:
     parameters.add_experiment(command)
     command.add_argument("--grid", action="append", default=[], metavar="NAME=a,b", help="values of a parameter")
     command.add_argument("--seeds", metavar="N", help="replicates of each grid point")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--workers", type=int, metavar="N", help="run in N processes of this machine")
+    where.add_argument(
+        "--ray", metavar="ADDRESS", help="run on Ray: local, or host:port of a cluster (extra [cluster])"
+    )
+    command.add_argument("--gpus-per-run", type=float, metavar="G", help="cards of one run on Ray; 0.5 shares one")
     command.set_defaults(call=call)
 
 
 def call(args: argparse.Namespace) -> int:
-    """Run what the store does not hold yet, then print the verdict."""
+    """Run what the store does not hold yet, then print the verdict.
+
+    Raises:
+        LabError: replicates failed elsewhere; each is named on stderr before, and all others are done.
+    """
     experiment = experiments.get(args.experiment)
     spec = experiment.spec.of(**parameters.given(args, **grids(args.grid), seeds=args.seeds))
+    if args.gpus_per_run is not None and not args.ray:
+        raise BadInput("gpus_per_run", args.gpus_per_run, "nothing without --ray")
+    if args.ray or args.workers is not None:
+        return _elsewhere(args, experiment, spec)
     store, data = parameters.checked(experiment, spec)
     with store:
-        line = Line()
-        try:
-            with contextlib.closing(Worker(experiment, spec, store, load=lambda spec, store: data).run()) as updates:
-                for update in updates:
-                    line.show(update)
-        finally:
-            line.end()
+        _show(Worker(experiment, spec, store, load=lambda spec, store: data).run())
         print(experiment.verdict_words(View(store, experiment, spec, data.fingerprint)))
     return 0
+
+
+def _elsewhere(args: argparse.Namespace, experiment: Experiment, spec: Spec) -> int:
+    """Run in other processes, which look for themselves whether the Spec can be run there."""
+    from labkit.cluster.sweep import Sweep
+
+    with Store(store_path(spec.store)) as store:
+        sweep = Sweep(experiment, spec, store, _pool(args, spec))
+        _show(sweep.run())
+        for failure in sweep.failures:
+            print(f"failed: {failure.key}: {' '.join(failure.error.split())}", file=sys.stderr)
+        if sweep.lost:
+            print(f"workers that died and were replaced: {sweep.lost}", file=sys.stderr)
+        if sweep.failures:
+            raise LabError(f"{len(sweep.failures)} replicates failed; the same command tries them again")
+        print(experiment.verdict_words(View(store, experiment, spec, sweep.fingerprint)))
+    return 0
+
+
+def _pool(args: argparse.Namespace, spec: Spec) -> Pool:
+    if args.ray:
+        from labkit.cluster.ray_pool import RayPool
+
+        return RayPool(args.ray, args.gpus_per_run, spec.device)
+    from labkit.cluster.processes import ProcessPool
+
+    gpus = 0
+    if resolve(spec.device).type == "cuda":
+        import torch
+
+        gpus = torch.cuda.device_count()
+    return ProcessPool(args.workers, gpus)
+
+
+def _show(updates: Generator[Update, None, None]) -> None:
+    line = Line()
+    try:
+        with contextlib.closing(updates):
+            for update in updates:
+                line.show(update)
+    finally:
+        line.end()
 
 
 def grids(given: list[str]) -> dict[str, str]:

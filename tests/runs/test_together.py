@@ -1,44 +1,16 @@
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 from types import SimpleNamespace
 
 import pytest
-from fake_experiment import ARMS, EXPERIMENT, FakeSpec, run
+from fake_experiment import ARMS, EXPERIMENT, FakeSpec
+from interleaved_experiment import TOGETHER
 
 from labkit.runs import RunKey, Store, Worker, run_name
-from labkit.runs.events import Checkpoint, Chunk, Progress
-from labkit.runs.experiment import Resources, Together
+from labkit.runs.events import Progress
 
 SPEC = FakeSpec.of(sparsity="0.5,0.9", seeds=3, steps=4, device="cpu")
 DATA = SimpleNamespace(fingerprint="f" * 64)
-
-
-def interleaved(jobs, resources):
-    """The fake experiment's replicates in turns, an event each; their chunks and checkpoints bear their names."""
-    with contextlib.ExitStack() as stack:
-        running = {}
-        for place, job in enumerate(jobs):
-            prefix = f"{job.point.sparsity[0]}-{job.seed}-"
-
-            def own(kept, prefix=prefix):
-                return {key.removeprefix(prefix): value for key, value in kept.items() if key.startswith(prefix)}
-
-            mine = Resources(resources.device, resources.data, own(resources.chunks), own(resources.checkpoints))
-            running[place] = prefix, stack.enter_context(contextlib.closing(run(job.point, job.seed, mine)))
-        while running:
-            for place, (prefix, events) in list(running.items()):
-                event = next(events, None)
-                if event is None:
-                    del running[place]
-                elif isinstance(event, Chunk | Checkpoint):
-                    yield place, dataclasses.replace(event, key=prefix + event.key)
-                else:
-                    yield place, event
-
-
-TOGETHER = dataclasses.replace(EXPERIMENT, together=Together(lambda job: job.point.sparsity, interleaved))
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Sweeps over many processes: of this machine, or of a Ray cluster."""
