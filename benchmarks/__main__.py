@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ALL = ("training", "private", "scoring", "landscape", "start", "text", "sampling", "embeddings", "finetune")
+ALL = ("training", "private", "scoring", "landscape", "start", "text", "sampling", "embeddings", "finetune", "cluster")
 
 
 def main() -> int:

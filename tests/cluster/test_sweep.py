@@ -25,7 +25,7 @@ def test_the_numbers_of_one_process(sweep, store, alone, size):
     assert len(pool.seats) == min(size, 4)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(answers=st.lists(st.integers(0, 30), min_size=1, max_size=6))
 def test_whoever_dies_and_whenever_the_numbers_are_the_same(alone, tmp_path_factory, answers):
     """The first process starts: a pool of which none does is refused below."""
