@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from widgets.live_chart import LiveChart, javascript
@@ -115,6 +115,16 @@ def test_a_second_run_begins_empty_although_the_page_was_never_sent_the_first_ru
     assert page.rows == numbered(7, 3)
 
 
+def test_rows_that_are_there_already_are_not_lost_by_being_replaced_with_themselves(chart: LiveChart) -> None:
+    """The kernel's trait does not change then, and the page's has none of them: it asks."""
+    page = Page(chart)
+    chart.append(numbered(0, 3))
+    chart.replace(numbered(0, 3))
+    assert page.updates == [{"replacements"}]
+    assert page.rows == numbered(0, 3)
+
+
+@settings(deadline=None)  # the first chart of a process makes the bundle, a second's work
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 3)), max_size=12), st.sampled_from([0, 4, 100])
 )
@@ -128,6 +138,7 @@ def test_a_page_draws_what_the_chart_holds(steps: list[tuple[bool, int, int]], k
     chart.close()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 120), max_size=12))
 def test_memory_is_bounded_and_the_newest_rows_are_kept(counts: list[int]) -> None:
     chart = LiveChart(SPEC, keep=100)
