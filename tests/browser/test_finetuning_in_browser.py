@@ -30,7 +30,7 @@ def test_a_person_watches_rows_being_fine_tuned(
     ends = field.locator(".labkit-ends .widget-label")
     complaints = page.locator(".labkit-error").filter(has_text=re.compile(r"\S"))
     lines, marks = (panel.chart.locator(f".mark-{kind}.role-mark path") for kind in ("line", "symbol"))
-    figures = [page.locator(f"img.labkit-figure-{name}") for name in FIGURES]
+    figures = [page.locator(f".labkit-figure-{name} img") for name in FIGURES]
     panel.says("Ready. Press Run.")
     placeholders = [figure.get_attribute("src") for figure in figures]
 
