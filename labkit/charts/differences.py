@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import altair as alt
 
 from labkit.charts.rows import NOTHING, padded, values
-from labkit.charts.theme import INK, PALETTE, SOFT, WIDTH, panel_title, themed, titled
+from labkit.charts.theme import INK, SOFT, WIDTH, panel_title, themed, titled
 from labkit.verdicts import Comparison, comparisons, words
 
 if TYPE_CHECKING:
     from labkit.runs.view import View
 
-COLOURS = {"better": "#009E73", "worse": "#D55E00", "no difference": "#0072B2", "undecided": "#8a8a8a"}
+# Darker than the arms': a verdict's word is written in its colour.
+COLOURS = {"better": "#00664A", "worse": "#C25600", "no difference": "#0072B2", "undecided": "#757575"}
 CALLED = {"found": "found", "random": "random", "dense": "dense parent"}
 
 
@@ -68,7 +69,7 @@ def _panel(
     words_drawn = list(COLOURS)
     scale = alt.Scale(
         domain=[*words_drawn, "better by less than m", "worse by less than m"],
-        range=[*COLOURS.values(), PALETTE[2], PALETTE[0]],
+        range=[*COLOURS.values(), COLOURS["better"], COLOURS["worse"]],
     )
     colour = alt.Color("word:N", scale=scale, legend=None)
     base = alt.Chart(

@@ -118,6 +118,6 @@ def _panel(entries: Sequence[Row], scale: alt.Scale, margin: float) -> alt.Layer
         base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=3, opacity=0.8, clip=True)
         .encode(x=x("low"), x2="high:Q"),
         base.mark_point(filled=True, size=75, opacity=1).encode(x=x("mean"), tooltip=told),
-        base.mark_text(align="left", dx=8, fontSize=11).encode(x=alt.value(width), text="said:N"),
+        base.mark_text(align="left", dx=8, fontSize=11).encode(x=alt.value(width), text="said:N", color=alt.value(INK)),
     ]  # fmt: skip
     return alt.layer(*layers).properties(width=width, height=alt.Step(22))

@@ -25,7 +25,7 @@ LOOKS = {
     "supposing_nothing": ("#56B4E9", "diamond"),
     "one_run": ("#009E73", "circle"),
 }
-REFUTED = "#D55E00"
+REFUTED = "#C25600"
 
 
 def audit(view: View) -> alt.LayerChart | alt.Chart:

@@ -23,7 +23,7 @@ from labkit.charts.queries_rows import (
     splits,
 )
 from labkit.charts.rows import NOTHING, Row, values
-from labkit.charts.theme import WIDTH, arm, arm_colour, in_order, panel_title, themed, titled, waiting
+from labkit.charts.theme import WIDTH, arm, arm_colour, in_order, ink, panel_title, themed, titled, waiting
 
 if TYPE_CHECKING:
     from labkit.runs.view import View
@@ -119,12 +119,14 @@ def _across(summary: Sequence[Row], title: str, scale: alt.Scale, size: Size, in
     base = alt.Chart(
         values(
             [
-                dict(entry) | {"ink": arm(entry["arm"]).colour, "dash": list(arm(entry["arm"]).dash), "name": name}
+                dict(entry)
+                | {"colour": arm(entry["arm"]).colour, "dash": list(arm(entry["arm"]).dash)}
+                | {"name": name, "ink": ink(arm(entry["arm"]).colour)}
                 for entry, name in zip(order, names, strict=True)
             ]
         )
     )
-    fill, stroke = alt.Fill("ink:N", scale=None), alt.Stroke("ink:N", scale=None)  # not the colour, which has a legend
+    fill, stroke = alt.Fill("colour:N", scale=None), alt.Stroke("colour:N", scale=None)  # not the channel with a legend
     dash = alt.StrokeDash("dash:N", scale=None)
 
     def y(field: str) -> alt.Y:
@@ -134,11 +136,11 @@ def _across(summary: Sequence[Row], title: str, scale: alt.Scale, size: Size, in
     band = base.transform_filter("isValid(datum.low)").mark_rect(opacity=0.1, strokeWidth=0)
     rule = base.mark_rule(strokeWidth=1.6)
     dx, dy = (3, -8) if inside else (5, 0)
-    text = base.mark_text(align="left", dx=dx, dy=dy, fontSize=11)
+    text = base.mark_text(align="left", dx=dx, dy=dy, fontSize=11).encode(fill=alt.Fill("ink:N", scale=None))
     return [
         band.encode(y=y("low"), y2="high:Q", fill=fill),
         rule.encode(y=y("mean"), stroke=stroke, strokeDash=dash, tooltip=[*told, "n:Q"]),
-        text.encode(x=alt.value(0 if inside else size[0]), y=y("name"), text="arm:N", fill=fill),
+        text.encode(x=alt.value(0 if inside else size[0]), y=y("name"), text="arm:N"),
     ]
 
 

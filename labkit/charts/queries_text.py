@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import altair as alt
 
 from labkit.charts.rows import values
-from labkit.charts.theme import FAINT, INK, SOFT, WIDTH
+from labkit.charts.theme import FAINT, INK, SOFT, WIDTH, ink
 
 LINE = 14  # px from one line of a cell to the next
 AIR = 9  # px more from one row to the next
@@ -45,7 +45,7 @@ def text_table(rows: Sequence[Sequence[Cell | str]], at: Sequence[float], *, hea
             wrapped = textwrap.wrap(cell.text, max(4, int((width - 8) / LETTER))) or [""]
             lines = max(lines, len(wrapped))
             weight = "bold" if cell.bold else "normal"
-            cells.append({"x": place, "y": top, "text": wrapped, "ink": cell.ink, "weight": weight})
+            cells.append({"x": place, "y": top, "text": wrapped, "ink": ink(cell.ink), "weight": weight})
         top += lines * LINE + AIR
         rules.append({"y": top - AIR / 2 - LINE / 2 - 1})
     height = max(top, 1)

@@ -7,6 +7,7 @@ chart is handed its configuration.
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from typing import TypeVar
 import altair as alt
 
 WIDTH = 620  # of a single plot: with its axis, legend and padding it fits a notebook 720 px wide
+READABLE = 4.5  # least contrast of a text with the ground, by WCAG 2, level AA
 LETTERS = 104  # of a line below a title that is as wide as a plot
 INK, SOFT, FAINT, GROUND = "#222222", "#5f5f5f", "#e4e4e4", "#ffffff"
 SCHEME = "viridis"  # for surfaces: even in lightness, and the same for every colour vision
@@ -63,7 +65,7 @@ ARMS = {
     "lora": Arm("#E69F00", "LoRA", (10, 3)),
     "random-rows": Arm("#0072B2", "random rows", (6, 3)),
     "magnitude": Arm("#009E73", "largest public rows", (4, 2, 1, 2)),
-    "search": Arm("#6A3D9A", "search over masks", (4, 2)),
+    "search": Arm("#550077", "search over masks", (4, 2)),
     "sparta": Arm("#D55E00", "SPARTA, |sum|", (1, 0)),
     "sparta_abs": Arm("#E69F00", "SPARTA, sum of | |", (6, 2, 1, 2)),
     "sparta_noisy": Arm("#CC79A7", "SPARTA, |sum + noise|", (2, 2)),
@@ -73,6 +75,25 @@ ARMS = {
 }
 
 AnyChart = TypeVar("AnyChart", alt.Chart, alt.LayerChart, alt.ConcatChart, alt.VConcatChart, alt.HConcatChart)
+
+
+def contrast(colour: str) -> float:
+    """The contrast of a colour with the ground, by WCAG 2: 4.5 and more can be read, 21 is black on white."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+
+
+@functools.cache
+def ink(colour: str) -> str:
+    """The lightest shade of a colour in which a text can be read: a line is seen in colours that are too light for it.
+
+    Args:
+        colour: as `#rrggbb`.
+    """
+    channels = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    shades = ("#" + "".join(f"{channel * part // 256:02X}" for channel in channels) for part in range(256, -1, -4))
+    return next(shade for shade in shades if contrast(shade) >= READABLE)
 
 
 def arm(name: str) -> Arm:
