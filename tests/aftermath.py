@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from labkit.runs import Store
 from labkit.runs.events import Event
 from labkit.runs.experiment import Experiment, Resources
 from labkit.runs.reader import key_of
+from labkit.runs.store import FILE
 
 
 @dataclass(frozen=True)
@@ -121,10 +124,10 @@ def safe(path: Path) -> int:
         return total
 
 
-def running(path: Path) -> bool:
-    """Whether a living process is at any replicate."""
-    with Store(path) as store:
-        return any(row["status"] == "running" for row in store.replicates())
+def leases(path: Path) -> set[str]:
+    """The tokens of the leases in a store, read without a lock: whoever asks often must not be in a run's way."""
+    with contextlib.closing(sqlite3.connect(f"{(path / FILE).as_uri()}?mode=ro", uri=True)) as connection:
+        return {token for (token,) in connection.execute("SELECT token FROM lease")}
 
 
 def at(place: int, strike: Callable[[], None]) -> Experiment:

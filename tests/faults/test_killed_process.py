@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from aftermath import Book, Told, running
+from aftermath import Book, Told, leases
 from killable import processes, work
 
 TIMES = 20
@@ -18,9 +18,10 @@ def killed(folder: Path, moments: random.Random) -> Told:
     # What is left is 2.4 s of work at least, more than the moments add up to: no kill comes too late.
     book, context = Book(folder, seeds=4, steps=100, delay=0.004), processes()
     for _ in range(TIMES):
+        before = leases(book.path)
         process = context.Process(target=work, args=(book.path, 0.02), kwargs=book.parameters)
         process.start()
-        while process.is_alive() and not running(book.path):
+        while process.is_alive() and leases(book.path) == before:
             time.sleep(0.005)
         time.sleep(moments.uniform(0.0, 0.15))
         process.kill()
