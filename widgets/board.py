@@ -15,6 +15,7 @@ from widgets.live_chart import LiveChart
 from widgets.live_table import LiveTable
 from widgets.run_table import RunTable
 from widgets.state_line import StateLine
+from widgets.where import Where
 
 STYLE = Path(__file__).with_name("panel.css")
 USABLE = {  # buttons that do something in each state
@@ -56,6 +57,7 @@ class Board:
             "resume": _button("Resume", "Go on", "play", "primary"),
             "stop": _button("Stop", "End after the step in work; Run goes on from there", "stop"),
         }
+        self.where = Where()
         self.status = W.Label().add_class("labkit-status")
         self.bar = W.FloatProgress(min=0, max=1).add_class("labkit-bar")
         self.facts = W.Label().add_class("labkit-facts").add_class("labkit-quiet")
@@ -72,6 +74,7 @@ class Board:
                 ).add_class("labkit-head"),
                 controls.widget,
                 W.Box([buttons, self.status]).add_class("labkit-bridge"),
+                self.where.widget,
                 self.bar,
                 self.facts,
                 self.gauge.widget,
@@ -101,6 +104,7 @@ class Board:
         self.buttons["pause"].layout.display = "none" if waits else None
         self.buttons["resume"].layout.display = None if waits else "none"
         self.controls.lock(state != "idle")
+        self.where.lock(state != "idle")
         if self.state:
             self.state.lock(state != "idle")
         self.runs.locked = state != "idle"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadInput, LabError
-from labkit.runs import Update, View, Worker
+from labkit.runs import Update, View
 from widgets.board import Board
 from widgets.command_line import command
 from widgets.controls import Controls
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from labkit.runs.experiment import Experiment
     from labkit.spec import Spec
     from widgets.figure import Figure
+    from widgets.where import Run
 
 INTERVAL = 0.15  # seconds between two drawings: 6 to 7 a second
 SAYS = {
@@ -113,7 +114,8 @@ class Live:
             if self._session or self._controls.error:
                 return  # pressed twice
             spec = self._controls.spec
-            session = Session(self._key(spec), lambda: self._updates(spec), place=self._place)
+            run = self.board.where.chosen()
+            session = Session(self._key(spec), lambda: self._updates(spec, run), place=self._place)
             self._follow(self._training(spec) or session, spec)
 
     def _pause(self) -> None:
@@ -170,9 +172,9 @@ class Live:
     def _key(self, spec: Spec) -> tuple[str, str, str]:
         return self._experiment.key, str(self._store.path), identity(spec)
 
-    def _updates(self, spec: Spec) -> Iterator[Update]:
+    def _updates(self, spec: Spec, run: Run) -> Iterator[Update]:
         try:
-            yield from Worker(self._experiment, spec, self._store, load=self._load).run()
+            yield from run(self._experiment, spec, self._store, self._load)
         finally:
             self._store.close_thread()
 
