@@ -20,7 +20,7 @@ READY := .venv/.labkit-installed
 RUN := .venv/bin/python
 endif
 
-.PHONY: help setup demo test test-gpu lab bench gallery panel lint format mutate parameters
+.PHONY: help setup demo test test-gpu lab bench gallery class panel lint format mutate parameters
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -46,6 +46,9 @@ bench: $(READY)  ## measure against named peers and print tables; ARGS=training 
 
 gallery: $(READY)  ## write executed notebooks with pictures to docs/executed
 	@$(RUN) -m tools.gallery $(ARGS)
+
+class: $(READY)  ## 30 kernels run notebook 00 at once on this machine, and what they need; ARGS='--kernels 4'
+	@$(RUN) -m tools.classroom $(ARGS)
 
 panel: $(READY)  ## take the README's picture of the panel in a real browser
 	@$(RUN) -m pytest -q tests/browser -k 'reload and 01'

@@ -53,7 +53,7 @@ def execute(notebook: Path, output: Path, given: Mapping[str, str]) -> None:
                 str(output),
                 parameters=dict(given),
                 kernel_name="python3",
-                kernel_manager_class=_kernel(said),
+                kernel_manager_class=kernel_manager(said),
             )
         except PapermillExecutionError as error:
             _raise(error.ename, error.evalue, output)
@@ -95,17 +95,20 @@ def _raise(name: str, text: str, output: Path) -> None:
     raise LabError(f"{name}: {last}; see {output}") from None
 
 
-def _kernel(said: IO[str]) -> type:
+def kernel_manager(said: IO[str], more: Mapping[str, str] | None = None) -> type:
     """A kernel manager for this interpreter, whatever kernels are registered under the name python3 on this machine.
 
-    What the kernel's machinery says goes to `said`: it greets every start with a warning, and a stop with a traceback.
+    Args:
+        said: what the kernel's machinery says goes there: it greets every start with a warning, and a stop with a
+            traceback.
+        more: variables of its environment beside those of this process.
     """
     from ipykernel.kernelspec import make_ipkernel_cmd
     from jupyter_client.kernelspec import KernelSpec
     from jupyter_client.manager import AsyncKernelManager
 
     # Called from a cell or a terminal of JupyterLab, the notebook's panel must not believe that a browser watches it.
-    headless = {name: value for name, value in os.environ.items() if name not in LIVE}
+    headless = {name: value for name, value in os.environ.items() if name not in LIVE} | dict(more or {})
 
     class ThisInterpreter(AsyncKernelManager):
         @property
