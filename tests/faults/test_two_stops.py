@@ -6,12 +6,13 @@ import random
 import threading
 import time
 from pathlib import Path
+from unittest import mock
 
 from aftermath import Book, Told
 from fake_experiment import EXPERIMENT, FakeSpec
 from killable import DATA
 
-from labkit.runs import Store, Worker
+from labkit.runs import Store, Worker, worker
 from widgets.session import Ended, Session
 
 TIMES = 10
@@ -30,7 +31,7 @@ def stopped_twice(folder: Path, moments: random.Random) -> Told:
 
 def _run_and_stop(book: Book, moment: float) -> Ended:
     together = threading.Barrier(2)
-    with Store(book.path) as store:
+    with mock.patch.object(worker, "CHECKPOINT_SECONDS", 0.04), Store(book.path) as store:
         spec = FakeSpec.of(device="cpu", **book.parameters)
         session = Session("run", lambda: Worker(EXPERIMENT, spec, store, load=lambda *unused: DATA).run())
         messages = session.read("page")
