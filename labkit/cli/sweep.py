@@ -14,7 +14,7 @@ from labkit.cli import parameters
 from labkit.cli.dry_run import duration
 from labkit.device import resolve
 from labkit.errors import BadInput, LabError
-from labkit.runs import Store, Update, View, Worker, store_path
+from labkit.runs import Update, View, Worker
 from labkit.runs.events import Progress
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def _elsewhere(args: argparse.Namespace, experiment: Experiment, spec: Spec) -> 
     """Run in other processes, which look for themselves whether the Spec can be run there."""
     from labkit.cluster.sweep import Sweep
 
-    with Store(store_path(spec.store)) as store:
+    with parameters.opened(spec) as store:
         sweep = Sweep(experiment, spec, store, _pool(args, spec))
         _show(sweep.run())
         for failure in sweep.failures:

@@ -67,6 +67,10 @@ def claimed(store: Store, piece: Piece, record: Mapping[str, Any]) -> tuple[list
             busy.append((key, point))
         except Finished:
             continue
+        except BaseException:  # nobody would give back what is claimed already
+            for lease in leases:
+                lease.forget()
+            raise
         else:
             own.append((key, point))
     return leases, own, busy
