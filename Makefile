@@ -20,7 +20,7 @@ READY := .venv/.labkit-installed
 RUN := .venv/bin/python
 endif
 
-.PHONY: help setup demo test test-gpu lab bench gallery class panel lint format mutate parameters
+.PHONY: help setup demo test test-gpu lab bench gallery class panel axe lint format mutate parameters
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -53,6 +53,10 @@ class: $(READY)  ## 30 kernels run notebook 00 at once on this machine, and what
 panel: $(READY)  ## take the README's picture of the panel in a real browser
 	@$(RUN) -m pytest -q tests/browser -k 'reload and 01'
 	@$(RUN) -m tools.panel
+
+axe: $(READY)  ## try the panel by keys, by axe-core and on a projector in a real browser, and print what was tried
+	@$(RUN) -m pytest -q tests/browser/test_accessible.py $(ARGS)
+	@cat test-artefacts/axe-light.md test-artefacts/axe-dark.md
 
 lint: $(READY)  ## check style and format
 	@echo "== ruff check"

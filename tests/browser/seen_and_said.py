@@ -108,11 +108,9 @@ def misplaced(page: Page) -> list[str]:
 
 
 def project(page: Page, width: int, height: int, zoom: float) -> None:
-    """Show the page as a projector of so many pixels does at a zoom of the browser."""
-    page.context.new_cdp_session(page).send(
-        "Emulation.setDeviceMetricsOverride",
-        {"width": round(width / zoom), "height": round(height / zoom), "deviceScaleFactor": zoom, "mobile": False},
-    )
+    """Lay the page out as for a projector of so many pixels at a zoom of the browser."""
+    page.set_viewport_size({"width": round(width / zoom), "height": round(height / zoom)})
+    page.evaluate("(selector) => document.querySelector(selector).scrollIntoView()", PANEL)
     page.wait_for_timeout(400)  # charts follow the width of the page
 
 
