@@ -122,7 +122,9 @@ def test_dry_run_says_what_it_would_take_and_runs_nothing(lab):
 
 
 def test_ctrl_c_stops_and_the_run_can_be_resumed(lab):
-    command = [sys.executable, "-c", "from labkit import experiments; experiments.MODULES['99'] = 'fake_experiment';"
+    # A test run that was put in the background ignores Ctrl-C, and its children with it.
+    command = [sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+               "from labkit import experiments; experiments.MODULES['99'] = 'fake_experiment';"
                "from labkit.cli import main; raise SystemExit(main())"]  # fmt: skip
     command += ["run", "99", "-p", "steps", "500", "-p", "seeds", "1", "-o", "out.ipynb", "--device", "cpu"]
     lab.write_notebook(lab.cell.replace("store=store)", "store=store, delay=0.05)", 1))

@@ -38,7 +38,9 @@ def test_failures_are_listed_with_their_error_and_the_rest_is_done(lab):
 
 @pytest.mark.slow
 def test_ctrl_c_stops_all_processes_and_the_same_command_goes_on(lab):
-    program = "import sys; from labkit import experiments; experiments.MODULES['99'] = 'fake_experiment';"
+    # A test run that was put in the background ignores Ctrl-C, and its children with it.
+    program = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+    program += "import sys; from labkit import experiments; experiments.MODULES['99'] = 'fake_experiment';"
     program += "from labkit.cli import main; sys.exit(main(sys.argv[1:]))"
     command = [sys.executable, "-c", program, *SWEEP, "--workers", "2", "-p", "delay", "0.3"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:

@@ -44,16 +44,17 @@ def without_token(address: str) -> subprocess.Popen:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*:FutureWarning:ray.*")
 def test_a_worker_is_killed_and_the_numbers_are_those_of_one_process(pool, sweep, store, asked, alone):
-    stranger = without_token(ray.get_runtime_context().gcs_address)
-    one = sweep(pool, asked.changed(delay=0.02))
-    for update in one.run():
-        if one.lost == 0 and isinstance(update.event, Point) and (busy := actors()):
-            os.kill(busy[0].pid, signal.SIGKILL)
+    one, killed = sweep(pool, asked.changed(delay=0.02)), False
+    with without_token(ray.get_runtime_context().gcs_address) as stranger:
+        for update in one.run():
+            if not killed and isinstance(update.event, Point):
+                os.kill(actors()[0].pid, signal.SIGKILL)
+                killed = True
+        _, words = stranger.communicate(timeout=60)
     assert (one.lost, one.failures) == (1, [])
     assert statuses(store) == ["finished"] * 4
     assert numbers(store) == alone
     assert pool.threads == 1
-    _, words = stranger.communicate(timeout=60)
     assert stranger.returncode == 1
     assert "AuthenticationError" in words
 
