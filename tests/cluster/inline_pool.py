@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
+import torch
+
 from labkit.cluster.remote import Opened, Remote
 from labkit.cluster.seats import Lost
 
@@ -50,7 +52,7 @@ class InlinePool:
         seconds: see `InlineSeat`.
     """
 
-    threads = 1
+    threads = torch.get_num_threads()  # it is this process whose threads a seat would change
 
     def __init__(
         self,

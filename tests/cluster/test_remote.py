@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+import torch
 from fake_experiment import ARMS, FakeSpec
 
 import labkit
@@ -17,7 +18,7 @@ KEY = bytes(32)
 def opened(spec, seconds):
     """A remote whose every look at the clock is so much later, and what it says of itself."""
     remote = Remote(clock=itertools.count(step=seconds).__next__)
-    return remote, remote.open("fake_experiment", spec.model_dump(mode="json"), KEY, 1)
+    return remote, remote.open("fake_experiment", spec.model_dump(mode="json"), KEY, torch.get_num_threads())
 
 
 @pytest.fixture
@@ -80,3 +81,10 @@ def test_what_the_experiment_raises_is_said_after_what_came_before():
     assert said.ended
     assert said.error == "RuntimeError: the fake experiment was asked to break at step 2"
     assert [unpack(packed).values["step"] for _, packed in said.events if isinstance(unpack(packed), Point)] == [1]
+
+
+def test_threads_are_those_it_is_told(spec, monkeypatch):
+    asked = []
+    monkeypatch.setattr("torch.set_num_threads", asked.append)
+    Remote().open("fake_experiment", spec.model_dump(mode="json"), KEY, 3)
+    assert asked == [3]

@@ -66,10 +66,10 @@ def priced(method: str, steps: int) -> float:
     ("ends", "again"),
     [
         (doing("warm-up", 2), {"sparta": 1}),  # the checkpoint of the first step is the last one
-        (doing('["search"]', 6), {"search": 3}),  # the fifth step's, of which the stretch from the fourth on
+        (doing("search, seed 0: scores", 6), {"search": 3}),  # the fifth step's, of which the stretch from the fourth on
         (chunk("chosen ", '["search"]'), {}),
-        (doing("random ", 2), {"random": 1}),
-        (doing("sparta ", 4), {"sparta": 1}),
+        (doing("random, seed 0: step", 2), {"random": 1}),
+        (doing("sparta, seed 0: step", 4), {"sparta": 1}),
         (chunk("ended ", '["search"]'), {}),
         (chunk("trained ", '["search"]'), {}),
     ],
@@ -100,7 +100,7 @@ def test_what_is_done_again_is_charged(tmp_path, ends, again):
 def test_a_second_stop_forgets_nothing(tmp_path, ends):
     changes = OS | {"method": "search", "epsilon": "2"}
     with Store(tmp_path) as store:
-        assert run_until(store, doing('["search"]', 6), **changes)
+        assert run_until(store, doing("search, seed 0: scores", 6), **changes)
         assert run_until(store, ends, **changes)
         view = finish(store, **changes)
     (row,) = (row for row in view.results() if row["arm"] == "search")
@@ -201,7 +201,7 @@ def test_the_ledger_knows_who_shared_draws(tmp_path):
     changes = OS | {"method": "random"}
     sigma = [plan_of(point(epsilon=epsilon), N).noise_multiplier for epsilon in ("2", "8")]
     with Store(tmp_path) as store:
-        assert run_until(store, doing("random ", 2), **changes | {"epsilon": "2"})
+        assert run_until(store, doing("random, seed 0: step", 2), **changes | {"epsilon": "2"})
         view = finish(store, **changes | {"epsilon": "2,8"})
         rows = view.series("ledger")
     together = dp_sgd(24 / N, shared(sigma), 4)
