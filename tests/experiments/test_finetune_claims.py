@@ -151,9 +151,11 @@ def test_the_private_cost_of_all_results_in_words(view):
 
 
 def test_the_live_chart_reads_a_series_that_is_stored(view):
+    """It draws `selection_accuracy` (`widgets.live_curve`) of the arms that it names."""
     rows = view.series(EXPERIMENT.live["series"])
-    assert rows
-    assert all(EXPERIMENT.live["y"] in row and row["method"] in METHODS for row in rows)
+    assert "y" not in EXPERIMENT.live
+    assert all("selection_accuracy" in row and row["method"] in METHODS for row in rows)
+    assert {row["arm"] for row in rows} == set(EXPERIMENT.live["arms"](view.spec))
 
 
 def test_exports_leave_out_what_is_not_private(stored, capsys):

@@ -66,7 +66,7 @@ def priced(method: str, steps: int) -> float:
     ("ends", "again"),
     [
         (doing("warm-up", 2), {"sparta": 1}),  # the checkpoint of the first step is the last one
-        (doing("search, seed 0: scores", 6), {"search": 3}),  # the fifth step's, of which the stretch from the fourth on
+        (doing("search, seed 0: scores", 6), {"search": 3}),  # the fifth step's: a stretch from the fourth on
         (chunk("chosen ", '["search"]'), {}),
         (doing("random, seed 0: step", 2), {"random": 1}),
         (doing("sparta, seed 0: step", 4), {"sparta": 1}),
