@@ -112,8 +112,7 @@ def advance_all(
     put on record *before* it is run, for each of the trainings under its own name: those that are resumed together
     may be others than those that were stopped together.
 
-    A plan may have several stages, each with a trainer that begins where the one before it ended and a name of its own:
-    `together` collects what they return.
+    Several stages of a plan have a trainer and a name each; `together` collects what they return.
 
     Args:
         releases: the trainings, in the trainer's order of members.
@@ -123,7 +122,7 @@ def advance_all(
         kept: whether there are checkpoints; without, a run that was stopped begins this training again.
         looks: steps after which `look(step)` says something; those of other stages are passed over.
         beside: what a checkpoint keeps beside the trainer's state, by names that the state has not.
-        called: what progress calls the program; None for its name.
+        called: what progress calls the program, if not its name.
 
     Returns:
         for each release every stretch that was ever begun; of a seeded run the whole, once.
