@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from labkit import experiments
 from labkit.cli import parameters
 from labkit.cli.dry_run import duration
+from labkit.cli.table import printable
 from labkit.device import resolve
 from labkit.errors import BadInput, LabError
 from labkit.runs import Update, View, Worker
@@ -67,7 +68,7 @@ def _elsewhere(args: argparse.Namespace, experiment: Experiment, spec: Spec) -> 
         sweep = Sweep(experiment, spec, store, _pool(args, spec))
         _show(sweep.run())
         for failure in sweep.failures:
-            print(f"failed: {failure.key}: {' '.join(failure.error.split())}", file=sys.stderr)
+            print(printable(f"failed: {failure.key}: {' '.join(failure.error.split())}"), file=sys.stderr)
         if sweep.lost:
             print(f"workers that died and were replaced: {sweep.lost}", file=sys.stderr)
         if sweep.failures:

@@ -44,11 +44,8 @@ def unpack(packed: Packed) -> Event:
     if packed.tensors is None:
         return kind(**packed.values)
     tensors = unpack_tensors(packed.tensors)
-    return (
-        Checkpoint(packed.values["key"], lambda: tensors)
-        if kind is Checkpoint
-        else kind(tensors=tensors, **packed.values)
-    )
+    held = {"make": lambda: tensors} if kind is Checkpoint else {"tensors": tensors}
+    return kind(**packed.values, **held)
 
 
 def pack_tensors(tensors: Mapping[str, Tensor]) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 
 from labkit.cluster.remote import Remote
 from labkit.cluster.seats import Lost
+from labkit.device import cores
 from labkit.errors import BadInput, LabError
 
 MOST = 1024
@@ -77,7 +78,7 @@ class ProcessPool:
         if not 1 <= size <= MOST:
             raise BadInput("workers", size, f"1 to {MOST}")
         self.size, self._gpus = size, gpus
-        self.threads = max(1, len(os.sched_getaffinity(0)) // size) if hasattr(os, "sched_getaffinity") else 1
+        self.threads = max(1, cores() // size)
         self._seats: list[ProcessSeat] = []
 
     def seat(self) -> ProcessSeat:

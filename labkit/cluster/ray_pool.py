@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
-import psutil
-
 from labkit.cluster.remote import Remote
 from labkit.cluster.seats import Lost
+from labkit.device import cores
 from labkit.errors import BadInput, LabError
 
 LOCAL = "local"
@@ -83,14 +82,13 @@ class RayPool:
         # Ray reports usage to its makers unless it is told not to, and it reads that nowhere else.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         self._ray = _ray(address)
-        given = {"include_dashboard": False, "log_to_driver": False, "logging_level": "error"}
+        given = {"log_to_driver": False, "logging_level": "error"}
         if address == LOCAL:
-            cores = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else os.cpu_count()
-            given |= {"num_cpus": cores, "object_store_memory": OBJECT_BYTES}
-            self._ray.init(address="local", **given)
+            own = {"num_cpus": cores(), "object_store_memory": OBJECT_BYTES, "include_dashboard": False}
+            self._ray.init(address="local", **own, **given)
         else:
             try:
-                self._ray.init(address=address, log_to_driver=False, logging_level="error")
+                self._ray.init(address=address, **given)
             except (ConnectionError, RuntimeError) as error:
                 raise BadInput("ray", address, f"a cluster that this machine is a node of ({error})") from error
         try:

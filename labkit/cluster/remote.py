@@ -19,12 +19,12 @@ from labkit.runs.events import Checkpoint, Chunk, Event, Progress
 from labkit.runs.experiment import Job, Resources
 from labkit.runs.inputs import load_inputs
 from labkit.runs.pieces import events_of
+from labkit.runs.worker import CHECKPOINT_SECONDS
 
 if TYPE_CHECKING:
     from labkit.runs.experiment import Experiment
 
 SAID_SECONDS = 0.2  # events are collected for so long
-CHECKPOINT_SECONDS = 15.0
 
 
 @dataclass(frozen=True)

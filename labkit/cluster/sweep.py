@@ -18,14 +18,13 @@ from labkit.runs.events import Event, Progress
 from labkit.runs.naming import RunKey, canonical
 from labkit.runs.pace import Pace
 from labkit.runs.pieces import Piece, claimed, earlier, pieces, planned, planned_record
-from labkit.runs.worker import Update
+from labkit.runs.worker import WAIT_SECONDS, Update
 
 if TYPE_CHECKING:
     from labkit.runs.experiment import Experiment
     from labkit.runs.store import Store
     from labkit.spec import Spec
 
-WAIT_SECONDS = 0.2  # between two looks at what other processes write
 RETRIES = 3  # of a piece whose process dies: it may be the piece that kills it
 STARTS = 10  # processes that may die in a sweep before one more that dies while it starts ends it
 STARTING = Progress(0, 1, "starting a process, loading data")

@@ -157,13 +157,12 @@ class Worker:
         now = self._pace.elapsed()
         if isinstance(event, Point):
             self._points.setdefault(key, []).append(event)
-        elif isinstance(event, Progress):
-            pass  # never stored
-        elif not isinstance(event, Checkpoint):
+        elif isinstance(event, Checkpoint):
+            if now - self._checkpoint_at >= CHECKPOINT_SECONDS:
+                self._flush(key, event)
+                self._checkpoint_at = self._pace.elapsed()
+        elif not isinstance(event, Progress):  # which is never stored
             self._flush(key, event)
-        elif now - self._checkpoint_at >= CHECKPOINT_SECONDS:
-            self._flush(key, event)
-            self._checkpoint_at = self._pace.elapsed()
         # Rows go to the disk a few times a second, not once each: a transaction costs a flush of the disk.
         if self._points and now - self._points_at >= POINTS_SECONDS:
             self._flush(key)
