@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-ALL = ("training", "private", "scoring", "landscape", "start", "text", "sampling", "embeddings", "finetune", "cluster")
+ALL = (
+    "training", "private", "scoring", "landscape", "start", "text", "sampling", "embeddings", "finetune", "cluster",
+    "cards",
+)  # fmt: skip
 
 
 def main() -> int:

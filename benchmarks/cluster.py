@@ -1,9 +1,8 @@
-"""What a sweep costs beside its runs, and what two cards make of notebook 02."""
+"""What a sweep costs beside its runs."""
 
 from __future__ import annotations
 
 import platform
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -12,8 +11,6 @@ from pathlib import Path
 import torch
 
 from benchmarks import empty_experiment
-from benchmarks.common import RUNS, Row, report
-from labkit import experiments
 from labkit.cluster.processes import ProcessPool
 from labkit.cluster.ray_pool import RayPool
 from labkit.cluster.sweep import Sweep
@@ -22,7 +19,6 @@ from labkit.runs import Store, Update, Worker
 
 RUNS_OF_NOTHING = 1000
 TARGET_MS = 50.0
-FRONTIER = {"preset": "full", "seeds": 4, "epsilon": "0.5,1,2,4,8,16,clipped,plain", "landscape_size": 0}
 HOME = "benchmarks.empty_experiment"
 
 
@@ -46,18 +42,6 @@ def overhead(name: str, make: Callable[[Store], Iterator[Update]]) -> None:
     )
 
 
-def frontier(workers: int) -> float:
-    """Seconds of notebook 02's frontier in so many processes, a card each, their start not counted."""
-    spec = experiments.get("02").spec.of(**FRONTIER, device="cuda")
-    with tempfile.TemporaryDirectory() as folder, Store(folder) as store:
-        updates = Sweep(experiments.get("02"), spec, store, ProcessPool(workers, torch.cuda.device_count())).run()
-        next(update for update in updates if update.key is not None)
-        began = time.perf_counter()
-        for _ in updates:
-            pass
-        return time.perf_counter() - began
-
-
 def main() -> None:
     experiment = empty_experiment.EXPERIMENT
     spec = experiment.spec.of(seeds=RUNS_OF_NOTHING, device="cpu")
@@ -73,11 +57,6 @@ def main() -> None:
         "Ray, two cores or more",
         lambda store: Sweep(experiment, spec, store, RayPool("local", device="cpu"), home=HOME).run(),
     )
-    if torch.cuda.device_count() > 1:
-        taken = {workers: [frontier(workers) for _ in range(RUNS)] for workers in (2, 1)}
-        one, two = (statistics.median(taken[workers]) for workers in (1, 2))
-        what = "notebook 02's frontier on two cards, a process each"
-        report("Two cards", [Row(what, "one card", "frontiers/h", 3600 / two, 3600 / one, target=1.9)])
 
 
 if __name__ == "__main__":
