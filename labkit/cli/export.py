@@ -1,22 +1,16 @@
-"""`labkit export`: runs as JSON or as a table for a spreadsheet, their arrays as safetensors, synthetic queries."""
+"""`labkit export`: runs as JSON or as a table (CSV, Parquet), their arrays as safetensors, synthetic queries."""
 
 from __future__ import annotations
 
 import argparse
-import csv
-import io
-import json
 import sys
-from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from labkit import experiments
-from labkit.cli import parameters, queries
-from labkit.cli.runs import plain
+from labkit.cli import parameters, queries, tables
 from labkit.errors import BadInput
 from labkit.runs import Store
-from labkit.runs.reader import KEY_FIELDS, key_of
+from labkit.runs.reader import key_of
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -25,6 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     command.add_argument("run", nargs="+", help="the first letters of its name")
     form = command.add_mutually_exclusive_group()
     form.add_argument("--csv", action="store_true", help="one row per result, grid point by grid point")
+    form.add_argument("--parquet", action="store_true", help="the rows of --csv with types, into the file OUT")
     form.add_argument(
         "--weights", action="store_true", help="the artifacts' arrays, one file each, into the folder OUT"
     )
@@ -48,6 +43,8 @@ def call(args: argparse.Namespace) -> int:
     """Write the runs out."""
     if not args.queries and (args.replicate or args.not_private):
         raise BadInput("replicate" if args.replicate else "not-private", args.replicate or True, "with --queries alone")
+    if args.parquet and args.output is None:
+        raise BadInput("output", None, "a file, -o FILE: Parquet is nothing for a terminal")
     with parameters.existing_store(args) as store:
         names = [store.find(run) for run in args.run]
         if args.weights:
@@ -56,16 +53,14 @@ def call(args: argparse.Namespace) -> int:
         if args.queries:
             if len(names) > 1:
                 raise BadInput("run", " ".join(args.run), "one run with --queries: each is a release of its own")
-            text = queries.as_jsonl(store, names[0], args.replicate, not_private=args.not_private)
+            content = queries.as_jsonl(store, names[0], args.replicate, not_private=args.not_private)
         else:
-            text = (as_csv if args.csv else as_json)(store, names, not_private(store, names))
+            write = tables.as_parquet if args.parquet else tables.as_csv if args.csv else tables.as_json
+            content = write(store, names, not_private(store, names))
     if args.output is None:
-        sys.stdout.write(text)
-        return 0
-    try:
-        Path(args.output).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BadInput("output", args.output, f"a file that can be written ({error.strerror})") from error
+        sys.stdout.write(content)
+    else:
+        tables.put(args.output, content)
     return 0
 
 
@@ -84,37 +79,3 @@ def not_private(store: Store, names: list[str]) -> set[str]:
     if hidden:
         print(f"labkit: left out, not private: {', '.join(sorted(hidden))}", file=sys.stderr)
     return hidden
-
-
-def as_json(store: Store, names: list[str], hidden: Collection[str]) -> str:
-    """Every replicate with its results."""
-    rows = [row for name in names for row in store.replicates(name=name)]
-    results = [row for name in names for row in store.results(name=name)]
-    for row in rows:
-        row["results"] = [
-            {field: value for field, value in result.items() if field not in KEY_FIELDS and field not in hidden}
-            for result in results
-            if all(result[field] == row[field] for field in ("name", "seed", "device_kind"))
-        ]
-    return json.dumps(rows, indent=2, allow_nan=False) + "\n"
-
-
-def as_csv(store: Store, names: list[str], hidden: Collection[str]) -> str:
-    """A row per result: the run, its parameters, then its values."""
-    rows: list[dict[str, Any]] = []
-    for name in names:
-        specs = {key_of(row): row["spec"] for row in store.replicates(name=name)}
-        for key, spec in specs.items():
-            own = {field: plain(value) for field, value in spec.items() if field not in ("seed", "store")}
-            rows += [
-                {"run": name}
-                | own
-                | {field: value for field, value in result.items() if field != "name" and field not in hidden}
-                for result in store.results(name, key.experiment, key.device_kind)
-                if result["seed"] == key.seed
-            ]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, list(dict.fromkeys(field for row in rows for field in row)), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()

@@ -59,10 +59,11 @@ def write_tensors(folder: Path, kind: str, key: str, tensors: Mapping[str, Tenso
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Put data at a path in one step, durable when this returns."""
+    """Put data at a path in one step, durable when this returns; who may read a file that is there stays as it was."""
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o666
     temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "xb") as stream:
+        with open(temporary, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 from small_finetune import EXPERIMENT, finish, patched, spec
 
-from labkit.cli.export import as_csv, as_json, not_private
+from labkit.cli.export import not_private
+from labkit.cli.tables import as_csv, as_json
 from labkit.experiments.finetune.claims import BANDS, bands, claims
 from labkit.experiments.finetune.spec import METHODS, FinetuneSpec
 from labkit.runs import Store
