@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from typing import Any
 
+from labkit import experiments
 from labkit.cli import parameters
 from labkit.cli.runs import plain
 from labkit.cli.table import printable, table
+from labkit.runs.past import outdated
 from labkit.runs.reader import key_of
 
 
@@ -37,6 +40,8 @@ def call(args: argparse.Namespace) -> int:
     told = {"run": name, "experiment": first["experiment"]}
     told |= {field: plain(value) for field, value in first["spec"].items()}
     told |= {field: value for field, value in first["record"].items() if field not in ("spec", *told)}
+    if not_read := _not_read(first):
+        told["read by a notebook"] = not_read
     width = max(map(len, told))
     print("\n".join(printable(f"{field:<{width}}  {value}".rstrip()) for field, value in told.items()))
     print(
@@ -48,3 +53,9 @@ def call(args: argparse.Namespace) -> int:
     if artifacts:
         print("\nartifacts  " + printable(", ".join(artifacts)))
     return 0
+
+
+def _not_read(row: dict[str, Any]) -> str:
+    if row["experiment"] not in experiments.names():
+        return f"no: this labkit has no notebook {row['experiment']}"
+    return outdated(experiments.get(row["experiment"]), row)
