@@ -42,14 +42,40 @@ def executed(request, tmp_path_factory) -> Executed:
     return Executed(path, folder / "store", code)
 
 
-def compared_with_itself(path: Path, store: Path) -> subprocess.CompletedProcess:
+@dataclass(frozen=True)
+class Again:
+    """The same notebook executed twice more, both from the store: by nbval, which compares texts, and as a copy."""
+
+    compared: subprocess.CompletedProcess
+    copied: subprocess.CompletedProcess
+    copy: Path
+
+
+@pytest.fixture(scope="module")
+def again(executed) -> Again:
+    copy = executed.path.with_name("again.ipynb")
+    command = [sys.executable, "-m", "labkit", "run", executed.path.stem[:2], "-o", str(copy)]
+    nbval, copying = started(nbval_of(executed.path), executed), started(command, executed)  # a core for each
+    return Again(ended(nbval), ended(copying), copy)
+
+
+def nbval_of(path: Path) -> list[str]:
     """nbval: execute a notebook once more, and compare each output with the one it holds."""
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", ".", "-p", "no:cacheprovider"]
-    nbval = ["--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(CONFIG), path.name]
-    environment = os.environ | {"LABKIT_STORE": str(store)}
-    return subprocess.run(
-        [*command, *nbval], cwd=path.parent, env=environment, capture_output=True, text=True, check=False
+    return [*command, "--nbval", "--nbval-current-env", "--nbval-sanitize-with", str(CONFIG), path.name]
+
+
+def started(command: list[str], executed: Executed) -> subprocess.Popen:
+    environment = os.environ | {"LABKIT_STORE": str(executed.store), "OMP_NUM_THREADS": "1"}
+    environment["PYTHONPATH"] = os.pathsep.join([os.getcwd(), *filter(None, [environment.get("PYTHONPATH")])])
+    return subprocess.Popen(
+        command, cwd=executed.path.parent, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+
+
+def ended(process: subprocess.Popen) -> subprocess.CompletedProcess:
+    said, _ = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, said)
 
 
 def outputs(notebook: nbformat.NotebookNode) -> list[dict]:
@@ -86,25 +112,32 @@ def test_the_copy_for_readers_names_no_folder_and_holds_no_widget(executed, tmp_
     assert copy.stat().st_size < 5_000_000
 
 
-def test_executed_again_it_says_the_same_from_the_store(executed):
+def test_executed_again_it_says_the_same_from_the_store(again):
     # No cell prints anything but what is in the store: the second time nothing trains, and every text is the same.
-    done = compared_with_itself(executed.path, executed.store)
-    assert done.returncode == 0, done.stdout[-3000:]
+    assert again.compared.returncode == 0, again.compared.stdout[-3000:]
 
 
-def test_executed_again_it_draws_the_same_pictures_from_the_store(executed, monkeypatch):
-    monkeypatch.setenv("LABKIT_STORE", str(executed.store))
-    again = executed.path.with_name("again.ipynb")
-    assert cli.main(["run", executed.path.stem[:2], "-o", str(again)]) == 0
-    first, second = (gallery.pictures(static(nbformat.read(path, as_version=4))) for path in (executed.path, again))
+def test_executed_again_it_draws_the_same_pictures_from_the_store(executed, again):
+    assert again.copied.returncode == 0, again.copied.stdout[-3000:]
+    first, second = (
+        gallery.pictures(static(nbformat.read(path, as_version=4))) for path in (executed.path, again.copy)
+    )
     assert [name for name in first if first[name] != second.get(name)] == []
     assert first.keys() == second.keys()
 
 
+def test_what_it_says_is_compared(executed):
+    # The tag that keeps nbval from looking is on no cell that prints: claims and verdicts stand there.
+    printing = [c for c in executed.notebook.cells if any(o.get("name") == "stdout" for o in c.get("outputs", []))]
+    assert printing
+    assert [cell.source for cell in printing if "nbval-ignore-output" in cell.metadata.get("tags", [])] == []
+
+
+@pytest.mark.parametrize("executed", ["00"], indirect=True)
 def test_a_text_that_changed_would_be_noticed(executed):
     changed = executed.notebook
     printed = [output for output in outputs(changed) if output.get("name") == "stdout"]
     printed[-1].text = "something else\n"
     path = executed.path.with_name("changed.ipynb")
     nbformat.write(changed, path)
-    assert compared_with_itself(path, executed.store).returncode == 1
+    assert ended(started(nbval_of(path), executed)).returncode == 1
