@@ -20,7 +20,7 @@ READY := .venv/.labkit-installed
 RUN := .venv/bin/python
 endif
 
-.PHONY: help setup demo test test-gpu lab bench gallery class panel axe lint format mutate parameters
+.PHONY: help setup demo test test-gpu lab bench gallery class panel site-pictures axe lint format mutate parameters
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -44,7 +44,7 @@ lab: $(READY)  ## open JupyterLab on the notebooks
 bench: $(READY)  ## measure against named peers and print tables; ARGS=training runs one part
 	@$(RUN) -m benchmarks $(ARGS)
 
-gallery: $(READY)  ## write executed notebooks with pictures to docs/executed
+gallery: $(READY)  ## make the static site outputs/site: what was found; ARGS=--execute runs the notebooks anew for docs/executed
 	@$(RUN) -m tools.gallery $(ARGS)
 
 class: $(READY)  ## 30 kernels run notebook 00 at once on this machine, and what they need; ARGS='--kernels 4'
@@ -53,6 +53,10 @@ class: $(READY)  ## 30 kernels run notebook 00 at once on this machine, and what
 panel: $(READY)  ## take the README's picture of the panel in a real browser
 	@$(RUN) -m pytest -q tests/browser -k 'reload and 01'
 	@$(RUN) -m tools.panel
+
+site-pictures: $(READY)  ## take the README's pictures of the site in a real browser
+	@$(RUN) -m pytest -q tests/browser/test_site_in_browser.py
+	@$(RUN) -m tools.site_pictures
 
 axe: $(READY)  ## try the panel by keys, by axe-core and on a projector in a real browser, and print what was tried
 	@$(RUN) -m pytest -q tests/browser/test_accessible.py $(ARGS)

@@ -15,7 +15,7 @@ ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 def static(notebook: NotebookNode) -> NotebookNode:
     """A copy without widget state and views, scripts, timings and file names of the machine that ran it.
 
-    Of an output with a picture only the picture stays, with the heading above it as its description.
+    Of an output with a picture only the picture stays, with the description that it brought, else the heading above it.
     """
     made = copy.deepcopy(notebook)
     for name in ("widgets", "papermill"):
@@ -58,7 +58,7 @@ def _static_output(output: NotebookNode, heading: str) -> NotebookNode | None:
     if picture:
         output.data = NotebookNode({picture: output.data[picture]})
         size = output.metadata.get(picture, {})
-        output.metadata = NotebookNode({picture: {**size, "alt": heading}})
+        output.metadata = NotebookNode({picture: {**size, "alt": size.get("alt") or heading}})
         return output
     output.metadata = NotebookNode()
     if "<script" in output.data.get("text/html", ""):

@@ -1,7 +1,8 @@
-"""Execute the notebooks and keep copies with pictures for readers on GitHub: `make gallery`.
+"""Make the static site from what the repository holds: `make gallery`, in seconds, outputs/site.
 
-Each copy is docs/executed/NAME.ipynb, without widgets and with pictures of 256 colours, a tenth of their size in git.
-Runs that the store already holds are not run again.
+With `--execute` the notebooks are executed first, and copies with pictures kept for readers: docs/executed/NAME.ipynb,
+without widgets and with pictures of 256 colours, a tenth of their size in git. Runs that the store already holds are
+not run again.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import base64
 import io
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 
@@ -20,8 +22,13 @@ from PIL import Image
 
 from labkit import cli, experiments
 from tools.executed import headings, static
+from tools.report import NotSelfContained
+from tools.site_build import SITE, build
+from tools.site_pages import HOME
+from tools.site_words import SiteError
 
 GALLERY = Path("docs/executed")
+BAD_INPUT = 2
 FIGURE = re.compile(r"""\.figure\(\s*["'](\w+)["']""")
 
 
@@ -67,21 +74,38 @@ def pictures(notebook: NotebookNode) -> dict[str, bytes]:
     return found
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("experiments", nargs="*", help="their numbers; all by default")
-    parser.add_argument("--preset", default="quick")
-    parser.add_argument("--store", help="a store that may hold the runs already")
-    given = parser.parse_args(arguments)
-    if given.store:  # not as a parameter, which would put a folder of this machine into the copy
-        os.environ["LABKIT_STORE"] = given.store
-    for key in given.experiments or experiments.names():
+def execute(keys: list[str], preset: str) -> int:
+    """Execute notebooks and keep their copies; the exit code of the first that did not come out well, else 0."""
+    for key in keys:
         with tempfile.TemporaryDirectory() as folder:
             executed = Path(folder) / f"{experiments.get(key).notebook}.ipynb"
-            code = cli.main(["run", key, "--preset", given.preset, "-o", str(executed)])
+            code = cli.main(["run", key, "--preset", preset, "-o", str(executed)])
             if code:
                 return code
             print(keep(executed, GALLERY))
+    return 0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--execute", nargs="*", metavar="NUMBER", help="first execute these notebooks, or all")
+    parser.add_argument("--preset", default="quick", help="of the notebooks that are executed")
+    parser.add_argument("--store", help="a store that may hold their runs already")
+    parser.add_argument("-o", "--output", type=Path, default=SITE, help="the folder of the pages")
+    given = parser.parse_args(arguments)
+    if given.store:  # not as a parameter, which would put a folder of this machine into the copy
+        os.environ["LABKIT_STORE"] = given.store
+    if given.execute is not None:
+        code = execute(given.execute or experiments.names(), given.preset)
+        if code:
+            return code
+    try:
+        pages = build(Path(), given.output)
+    except (SiteError, NotSelfContained) as error:
+        print(f"the site is not made: {error}", file=sys.stderr)
+        return BAD_INPUT
+    size = sum(path.stat().st_size for path in given.output.rglob("*") if path.is_file())
+    print(f"{len(pages)} pages, {size / 1e6:.1f} MB: open {(given.output / HOME).resolve()}")
     return 0
 
 

@@ -47,9 +47,7 @@ def build(notebooks: list[Path], heading: str = "labkit") -> str:
         f'<li><a href="#{html.escape(stem)}">{html.escape(title(notebook) or stem)}</a></li>'
         for stem, notebook in read.items()
     )
-    bodies = "".join(
-        f'<article id="{html.escape(stem)}">{_body(notebook)}</article>' for stem, notebook in read.items()
-    )
+    bodies = "".join(f'<article id="{html.escape(stem)}">{body(notebook)}</article>' for stem, notebook in read.items())
     colours = HtmlFormatter(style="default").get_style_defs(".highlight")
     page = (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(heading)}</title>'
@@ -57,13 +55,25 @@ def build(notebooks: list[Path], heading: str = "labkit") -> str:
         f"<body><header><h1>{html.escape(heading)}</h1><nav><ol>{contents}</ol></nav></header>"
         f"<main>{bodies}</main></body></html>"
     )
-    found = OUTSIDE.search(page)
-    if found:
-        raise NotSelfContained(f"the report would load or run {found.group()[:80]!r}")
+    return harmless(page, "the report")
+
+
+def harmless(page: str, name: str) -> str:
+    """The page as it is, if nothing in it loads from elsewhere or runs.
+
+    Args:
+        page: HTML.
+        name: what an error calls it.
+
+    Raises:
+        NotSelfContained: with the first thing that does.
+    """
     active = Active()
     active.feed(page)
-    if active.found:
-        raise NotSelfContained(f"the report would load or run {active.found[0][:80]!r}")
+    outside = OUTSIDE.search(page)
+    found = [outside.group()] if outside else active.found
+    if found:
+        raise NotSelfContained(f"{name} would load or run {found[0][:80]!r}")
     return page
 
 
@@ -89,7 +99,8 @@ def _runs(name: str, value: str) -> bool:
     )
 
 
-def _body(notebook: NotebookNode) -> str:
+def body(notebook: NotebookNode) -> str:
+    """The cells of a static notebook as HTML, its formulas as MathML; the notebook's prose changes with them."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = mathml.rendered(cell.source)

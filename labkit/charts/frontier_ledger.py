@@ -64,7 +64,12 @@ def released(row: Row) -> str:
 
 
 def all_runs(view: View) -> dict[str, Any] | None:
-    """(c) Everything that was run, tuning and losing runs included; None before the first batch has ended.
+    """(c) Everything that was run, tuning and losing runs included; None before the first batch has ended."""
+    return in_total(view.series("ledger"))
+
+
+def in_total(rows: Sequence[Row]) -> dict[str, Any] | None:
+    """What the rows of a series `ledger` cost together; None without any.
 
     Networks of one draw are one event across epsilons as well. Repeats join by plain composition: epsilons and deltas
     add up.
@@ -73,7 +78,6 @@ def all_runs(view: View) -> dict[str, Any] | None:
     from labkit.privacy.events import dp_sgd
     from labkit.privacy.selection import selection_event
 
-    rows = view.series("ledger")
     if not rows:
         return None
     groups: dict[tuple[Any, ...], list[float]] = {}

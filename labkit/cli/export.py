@@ -1,4 +1,4 @@
-"""`labkit export`: runs as JSON or as a table (CSV, Parquet), their arrays as safetensors, synthetic queries."""
+"""`labkit export`: runs as JSON or as a table (CSV, Parquet), trained weights, other arrays, synthetic queries."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from labkit import experiments
-from labkit.cli import parameters, queries, tables
+from labkit.cli import parameters, queries, tables, weights
 from labkit.errors import BadInput
 from labkit.runs import Store
 from labkit.runs.reader import key_of
+from labkit.runs.released import PREFIX
 
 
 def add(commands: argparse._SubParsersAction) -> None:
@@ -21,34 +22,56 @@ def add(commands: argparse._SubParsersAction) -> None:
     form.add_argument("--csv", action="store_true", help="one row per result, grid point by grid point")
     form.add_argument("--parquet", action="store_true", help="the rows of --csv with types, into the file OUT")
     form.add_argument(
-        "--weights", action="store_true", help="the artifacts' arrays, one file each, into the folder OUT"
+        "--weights",
+        action="store_true",
+        help="trained weights and adapters as safetensors, each with its model card, into the folder OUT",
+    )
+    form.add_argument(
+        "--arrays",
+        action="store_true",
+        help="the other arrays of a run (scores, landscapes), one file each, into the folder OUT",
     )
     form.add_argument(
         "--queries",
         action="store_true",
         help="the synthetic queries of one run and where they come from, as JSON lines",
     )
-    command.add_argument("--replicate", metavar="SEED-DEVICE", help="with --queries: which of several, such as 0-cuda")
+    command.add_argument(
+        "--replicate", metavar="SEED-DEVICE", help="with --queries or --weights: which of several, such as 0-cuda"
+    )
+    command.add_argument(
+        "--arm", action="append", default=[], help="with --weights: of what, such as lora; may be given several times"
+    )
     command.add_argument(
         "--not-private",
         action="store_true",
-        help="with --queries: write queries without a guarantee too, marked on every line",
+        help="with --queries or --weights: write also what has no guarantee, and mark it as such",
     )
-    command.add_argument("-o", "--output", metavar="OUT", help="default: the terminal; for --weights the folder export")
+    command.add_argument(
+        "-o", "--output", metavar="OUT", help="default: the terminal; for --weights and --arrays the folder export"
+    )
     parameters.add_store(command)
     command.set_defaults(call=call)
 
 
 def call(args: argparse.Namespace) -> int:
     """Write the runs out."""
-    if not args.queries and (args.replicate or args.not_private):
-        raise BadInput("replicate" if args.replicate else "not-private", args.replicate or True, "with --queries alone")
+    if not (args.queries or args.weights) and (args.replicate or args.not_private):
+        name, given = ("replicate", args.replicate) if args.replicate else ("not-private", True)
+        raise BadInput(name, given, "with --queries or --weights alone")
+    if args.arm and not args.weights:
+        raise BadInput("arm", args.arm[0], "with --weights alone")
     if args.parquet and args.output is None:
         raise BadInput("output", None, "a file, -o FILE: Parquet is nothing for a terminal")
     with parameters.existing_store(args) as store:
         names = [store.find(run) for run in args.run]
+        folder = Path(args.output or "export")
         if args.weights:
-            print(*store.export(names, Path(args.output or "export"), kept_back(store, names)), sep="\n")
+            given = {"replicate": args.replicate, "arms": args.arm, "not_private": args.not_private}
+            print(*weights.write(store, names, folder, **given), sep="\n")
+            return 0
+        if args.arrays:
+            print(*store.export(names, folder, kept_back(store, names)), sep="\n")
             return 0
         if args.queries:
             if len(names) > 1:
@@ -65,11 +88,15 @@ def call(args: argparse.Namespace) -> int:
 
 
 def kept_back(store: Store, names: list[str]) -> set[str]:
-    """What is left out of the arrays: also synthetic queries, which leave the store with their provenance alone."""
+    """What is left out of the arrays: also what leaves the store with its provenance alone, queries and weights."""
     keys = [key_of(row) for name in names for row in store.replicates(name=name)]
-    if any(queries.ARTIFACT in store.artifacts(key) for key in keys):
-        print(f"labkit: left out: {queries.ARTIFACT}; --queries writes it with its provenance", file=sys.stderr)
-    return not_private(store, names) | {queries.ARTIFACT}
+    stored = dict.fromkeys(artifact for key in keys for artifact in store.artifacts(key))
+    with_card = [artifact for artifact in stored if artifact.startswith(PREFIX)]
+    for artifacts, option in (([a for a in stored if a == queries.ARTIFACT], "queries"), (with_card, "weights")):
+        if artifacts:
+            told = f"left out: {', '.join(artifacts)}; --{option} writes it with its provenance"
+            print(f"labkit: {told}", file=sys.stderr)
+    return not_private(store, names) | {queries.ARTIFACT, *with_card}
 
 
 def not_private(store: Store, names: list[str]) -> set[str]:

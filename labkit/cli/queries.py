@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
+from labkit.cli import provenance as origins
 from labkit.errors import BadInput, StoreError
 from labkit.runs import RunKey, Store
 from labkit.runs.reader import key_of
@@ -16,7 +16,6 @@ RELEASED = ("delta", "unit", "model_sha256", "accountant", "noise_source", "docu
 PLANNED = ("noise_multiplier", "sample_rate", "steps", "clip_norm", "epsilon_spent", "delta", "accountant")
 COVERS = "this release alone: other releases from the same queries add to it (labkit show, the ledger)"
 LICENCES = "the documents' and the model's licences hold for what was made of them"
-SEEDED_NOISE = "not private: its noise comes from a seed, for teaching; whoever knows the seed can subtract it"
 NO_NOISE = "not private: the model was trained without noise, and may repeat what people asked"
 
 
@@ -57,18 +56,12 @@ def as_jsonl(store: Store, name: str, replicate: str | None = None, *, not_priva
 
 
 def reservation(result: dict[str, Any]) -> str:
-    """Why queries of this result have no guarantee, in words; empty where they have one.
+    """Why queries of this result have no guarantee (`provenance.reservation`).
 
     Args:
         result: the values of the arm whose model wrote them.
     """
-    from labkit.privacy.noise import OS
-
-    noise, epsilon = result.get("noise_multiplier", 0), result.get("epsilon_spent")
-    numeric = isinstance(epsilon, (int, float)) and not isinstance(epsilon, bool) and math.isfinite(epsilon)
-    if not numeric or not noise > 0:
-        return NO_NOISE
-    return "" if result.get("noise_source") == OS else SEEDED_NOISE
+    return origins.reservation(result, NO_NOISE)
 
 
 def provenance(key: RunKey, spec: dict[str, Any], result: dict[str, Any], queries: int) -> dict[str, Any]:
@@ -79,7 +72,6 @@ def provenance(key: RunKey, spec: dict[str, Any], result: dict[str, Any], querie
         result: the values of the arm whose model wrote them; without noise epsilon and delta are None.
         queries: how many there are.
     """
-    import labkit
     from labkit.privacy.record import RELATION
 
     protected = reservation(result) != NO_NOISE
@@ -87,11 +79,7 @@ def provenance(key: RunKey, spec: dict[str, Any], result: dict[str, Any], querie
         raise StoreError(f"run {key} lacks {', '.join(missing)}, without which its queries cannot be shared")
     known = {field: result.get(field) for field in RELEASED}
     return {
-        "experiment": key.experiment,
-        "run": key.name,
-        "seed": key.seed,
-        "device": key.device_kind,
-        "labkit": labkit.__version__,
+        **origins.origin(key),
         "data": spec.get("data"),
         "model": result.get("model", spec.get("model")),
         "epsilon": result["epsilon_spent"] if protected else None,
@@ -105,13 +93,8 @@ def provenance(key: RunKey, spec: dict[str, Any], result: dict[str, Any], querie
 
 
 def _replicate(store: Store, name: str, wanted: str | None) -> RunKey:
-    found = {
-        f"{key.seed}-{key.device_kind}": key
-        for key in (key_of(row) for row in store.replicates(name=name) if row["status"] == "finished")
-        if ARTIFACT in store.artifacts(key)
-    }
-    if not found:
-        raise BadInput("run", name, "a run with a finished replicate that holds synthetic queries (notebook 03)")
+    what = "synthetic queries (notebook 03)"
+    found = origins.finished(store, name, lambda key: ARTIFACT in store.artifacts(key), what)
     if wanted is None and len(found) == 1:
         return next(iter(found.values()))
     if wanted not in found:

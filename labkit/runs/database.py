@@ -13,9 +13,11 @@ from labkit.errors import BadInput, StoreError
 from labkit.runs import schema
 
 BUSY_SECONDS = 30.0
+FULL = "the disk is full; run again when there is room"
 SAYS = {
     sqlite3.SQLITE_BUSY: "another program has kept it locked for {seconds:g} s; run again when that has ended",
-    sqlite3.SQLITE_FULL: "the disk is full; run again when there is room",
+    sqlite3.SQLITE_FULL: FULL,
+    sqlite3.SQLITE_IOERR_SHMSIZE: FULL,  # no room for WAL's index, which even reading needs
 }
 SAFE = "what is stored is safe"
 
@@ -119,9 +121,13 @@ class Database:
 
 
 def _words(error: sqlite3.Error) -> str:
-    said = SAYS.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)  # the low byte is the kind, the rest its details
+    code = getattr(error, "sqlite_errorcode", 0)
+    said = SAYS.get(code) or SAYS.get(code & 0xFF)  # the low byte is the kind, the rest its details
     return f"{said.format(seconds=BUSY_SECONDS)}: {SAFE}" if said else str(error)
 
 
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()
+def _reason(error: OSError | sqlite3.Error) -> str:
+    if isinstance(error, sqlite3.Error):
+        words = _words(error)
+        return words[0].lower() + words[1:]
+    return (error.strerror or str(error)).lower()

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from labkit.data import Split
     from labkit.data.corpus import Corpus
     from labkit.data.table import Table
+    from labkit.runs.naming import RunKey
+    from labkit.runs.released import Released
     from labkit.runs.view import View
 
 
@@ -103,6 +105,9 @@ class Experiment:
         totals: says in words what the complete results have cost in privacy, shown below the panel's gauge; None where
             nothing is private.
         not_private: names of values and artifacts that read private data outside the mechanism: exports leave them out.
+        released: `released(what, point, key, results, shapes)` says what stored weights are, for `labkit export`: what
+            they are of, the grid point, the replicate, its results by arm, the shapes of the tensors by name; None
+            where no weights are kept.
         together: runs many replicates as one program, where that is faster; None to run them one by one.
     """
 
@@ -122,4 +127,5 @@ class Experiment:
     totals: Callable[[View], str] | None = None
     together: Together | None = None
     costs: Callable[[Spec, Split], str] | None = None
+    released: Callable[[str, Spec, RunKey, Mapping[str, Any], Mapping[str, tuple[int, ...]]], Released] | None = None
     not_private: Collection[str] = ()

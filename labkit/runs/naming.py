@@ -32,18 +32,18 @@ def run_name(experiment: str, version: int, point: Spec, fingerprint: str, weigh
     Args:
         experiment: the experiment's key.
         version: the experiment's version, raised when its numbers change.
-        point: a Spec that holds one value in each grid field; only its hashed fields count.
+        point: a Spec that holds one value in each grid field; only its fields that name a run count (`Spec.named`).
         fingerprint: of the data set.
         weights: sha256 of pretrained weights; empty without any.
 
     Raises:
         ValueError: the Spec still holds a grid, which is several runs.
     """
-    hashed = point.hashed()
+    named = point.named()
     for field, item in point.controls().items():
-        if item.grid and field in hashed and len(hashed[field]) != 1:
-            raise ValueError(f"{field} holds {len(hashed[field])} values; a run has one: take Spec.points()")
-    parts = {"experiment": experiment, "version": version, "spec": hashed, "data": fingerprint, "weights": weights}
+        if item.grid and field in named and len(named[field]) != 1:
+            raise ValueError(f"{field} holds {len(named[field])} values; a run has one: take Spec.points()")
+    parts = {"experiment": experiment, "version": version, "spec": named, "data": fingerprint, "weights": weights}
     return hashlib.sha256(canonical(parts).encode()).hexdigest()[:NAME_DIGITS]
 
 

@@ -136,9 +136,15 @@ class Spec(BaseModel):
         return tuple(self.model_copy(update={n: (v,) for n, v in zip(grids, point, strict=True)}) for point in values)
 
     def hashed(self) -> dict[str, Any]:
-        """The fields that name a run, as plain JSON values."""
+        """The fields that decide a run's numbers, as plain JSON values."""
         dumped = self.model_dump(mode="json")
         return {name: dumped[name] for name, item in self.controls().items() if item.hashed}
+
+    def named(self) -> dict[str, Any]:
+        """The fields that name a run, as plain JSON values: those that decide its numbers, and of those that say what
+        is stored beside them (`Control.stored`) the ones that differ from preset quick."""
+        stored = {name: item.presets["quick"] for name, item in self.controls().items() if item.stored}
+        return self.hashed() | {name: getattr(self, name) for name, v in stored.items() if getattr(self, name) != v}
 
     def replicate_seeds(self) -> range:
         """The seeds of the replicates: seed, seed + 1, ..."""

@@ -27,7 +27,11 @@ class Control:
         words: words allowed beside numbers (`clipped` and `plain` for an epsilon).
         low, high: what the two ends of the slider mean, in words.
         log: whether a slider is better on a log scale.
-        hashed: whether the value is part of a run's name; seeds, preset, store and device are only recorded.
+        hashed: whether the value decides a run's numbers, and so names it; seeds, preset, store and device are only
+            recorded.
+        stored: whether it says what is stored beside the numbers, and decides none: other seeds of noise would make
+            another release of what is the same one. It names a run only where it differs from preset quick, so
+            that a run which was stored before there was such a control keeps its name. Use it with `hashed=False`.
     """
 
     name: str = ""
@@ -46,6 +50,7 @@ class Control:
     high: str = ""
     log: bool = False
     hashed: bool = True
+    stored: bool = False
 
     def allowed(self) -> str:
         """What this parameter accepts, in words."""

@@ -131,14 +131,14 @@ def test_export_as_json(swept):
 
 def test_export_of_arrays(swept):
     name = names(swept)[0]
-    code, out, _ = swept.run("export", name, "--weights", "-o", "taken")
+    code, out, _ = swept.run("export", name, "--arrays", "-o", "taken")
     files = sorted((swept.path / "taken" / name).rglob("*.safetensors"))
     assert code == 0
     assert sorted(out.splitlines()) == [str(file.relative_to(swept.path)) for file in files]
     assert len(files) == 4
     assert load_file(files[0])["walked"].shape == (1000,)
     (swept.path / "file").touch()
-    assert swept.run("export", name, "--weights", "-o", "file/below")[0] == 2
+    assert swept.run("export", name, "--arrays", "-o", "file/below")[0] == 2
     assert swept.run("export", name, "--csv", "-o", "file/below")[0] == 2
 
 

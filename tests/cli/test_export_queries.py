@@ -179,18 +179,21 @@ def test_what_a_record_lacks_is_an_error(kept):
 
 
 def test_arrays_go_without_the_queries(kept):
-    code, out, err = kept().run("export", "a", "--weights", "-o", "taken")
+    code, out, err = kept().run("export", "a", "--arrays", "-o", "taken")
     assert code == 0
     (only,) = out.splitlines()
     assert "encoder" in only
     assert err == "labkit: left out: synthetic; --queries writes it with its provenance\n"
 
 
-@pytest.mark.parametrize("arguments", [["--not-private"], ["--replicate", "0-cpu"], ["--csv", "--not-private"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--not-private"], ["--replicate", "0-cpu"], ["--csv", "--not-private"], ["--arrays", "--replicate", "0-cpu"]],
+)
 def test_options_of_queries_alone_are_refused_elsewhere(kept, arguments):
     code, out, err = kept().run("export", "a", *arguments)
     assert (code, out) == (2, "")
-    assert "with --queries alone" in err
+    assert "with --queries or --weights alone" in err
 
 
 def test_an_infinite_epsilon_is_none():

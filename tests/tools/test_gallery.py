@@ -83,7 +83,7 @@ def test_each_notebook_is_run_and_a_failure_stops(tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LABKIT_STORE", "")  # put back afterwards
     monkeypatch.setattr(gallery.cli, "main", run)
-    assert gallery.main(["--preset", "full", "--store", "kept"]) == 3
+    assert gallery.main(["--execute", "--preset", "full", "--store", "kept"]) == 3
     assert [arguments[:5] for arguments in ran] == [["run", key, "--preset", "full", "-o"] for key in ("00", "01")]
     assert os.environ["LABKIT_STORE"] == "kept"
     assert sorted(path.name for path in (tmp_path / "docs" / "executed").iterdir()) == ["00_tour.ipynb"]

@@ -9,6 +9,7 @@ from labkit import charts
 from labkit.charts.finetune_rows import drawn_arm
 from labkit.experiments.finetune.claims import claims, verdict_words
 from labkit.experiments.finetune.limits import check, costs, estimate, impossible
+from labkit.experiments.finetune.released import released
 from labkit.experiments.finetune.spec import ROWS_KIND, FinetuneSpec, kind_of
 from labkit.runs.experiment import Experiment, Job, Together
 
@@ -69,6 +70,7 @@ EXPERIMENT = Experiment(
     not_private=("not_private_clipped", "not_private_dropped", "not_private_overlap", "landscape"),
     together=Together(by=lambda job: kind_of(job.point) == ROWS_KIND, run=run_together),
     costs=costs,
+    released=released,
 )
 
 __all__ = ["EXPERIMENT", "FinetuneSpec"]

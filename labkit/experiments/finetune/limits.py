@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from labkit.errors import BadInput
-from labkit.experiments.finetune.spec import BIAS, FIXED, HEAD, HEAD_NORM, LAYER, SEARCH, TUNED, FinetuneSpec
+from labkit.experiments.finetune.spec import BIAS, FIXED, HEAD, HEAD_NORM, LAYER, LORA, SEARCH, TUNED, FinetuneSpec
 from labkit.runs.experiment import Estimate
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def check(spec: FinetuneSpec, data: Split) -> None:
     network = loaded(spec.model, len(data.classes))
     network.transform(data.pixels(data.test)[:1])
     _check_methods(spec, network)
+    _check_kept(spec, network)
     device = resolve(spec.device)
     needed, free = estimate(spec, data, device), memory_free(device)
     if needed.peak_bytes > free:
@@ -83,6 +84,16 @@ def _check_warmup(spec: FinetuneSpec, examples: int) -> None:
             steps = "1 step" if stages.train == 1 else f"{stages.train} steps"
             what = f"less than the {steps} of the whole training, {spec.epochs:g} epochs; these are {stages.warm}"
             raise BadInput("warmup", point.warmup[0], what)
+
+
+def _check_kept(spec: FinetuneSpec, network: Network) -> None:
+    """That peft can tell the head, which goes with an adapter, from all other layers: it reads the end of a name."""
+    alike = [name for name, _ in network.stages.named_modules() if name.endswith(network.head) and name != network.head]
+    if spec.keep_weights and LORA in spec.method and alike:
+        what = (
+            f"false with method lora on {network.name}: in peft's files its head {network.head} looks like {alike[0]}"
+        )
+        raise BadInput("keep_weights", True, what)
 
 
 def _check_methods(spec: FinetuneSpec, network: Network) -> None:
@@ -166,4 +177,5 @@ def _peak(network: Network, spec: FinetuneSpec, data: Split) -> int:
     )
     members = min(64, spec.seeds * max(len(spec.epsilon), len(spec.tried_rates())))
     weights = sum(tensor.numel() for tensor in network.parameters().values())
-    return 2 * images + 12 * activations(network) * spec.batch_size + 16 * weights * members
+    copies = 8 * weights if spec.keep_weights else 0  # of one network after another: put together, and for its file
+    return 2 * images + 12 * activations(network) * spec.batch_size + 16 * weights * members + copies

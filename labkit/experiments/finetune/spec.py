@@ -92,6 +92,7 @@ class FinetuneSpec(Spec):
     landscape_size: int = control(
         7, 25, ge=0, le=201, unit="points per side", help="loss landscape of the first replicate; 0 draws none"
     )
+    keep_weights: bool = control(False, **FrontierSpec.described("keep_weights"))
 
     def points(self) -> tuple[Self, ...]:
         """The same Spec once for each fine-tune, each grid field holding one value.

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from labkit.experiments.executions import Release, Stretch, Told, advance_all, stretches, together
 from labkit.experiments.finetune.choosing import MOMENTUM, STRIDE, chosen, earlier, rows_in
+from labkit.experiments.finetune.keeping import weights
 from labkit.experiments.finetune.lab import Lab, keys
 from labkit.experiments.finetune.plans import stages_of
 from labkit.experiments.finetune.reached import Reached, Ready, Run, ledger, looks, scored, sizes, told
@@ -115,6 +116,10 @@ def _population(lab: Lab, group: Sequence[Ready]) -> Generator[Told, None, dict[
             "not_private_clipped": float(trainer.clipped[k]) / max(1.0, float(trainer.seen[k])),
             "not_private_dropped": float(trainer.dropped[k]),
         } | sizes(lab, ready, tail), [accuracies[k] for accuracies in curve], first=not k)  # fmt: skip
+    for k, ready in enumerate(group):
+        # Before what ends it: whoever was stopped in between trains once more, and what comes of that takes this place.
+        if ready.run.told and ready.run.point.keep_weights:
+            yield ready.run.place, weights(ready.run.point.method[0], tail, trainer.params, k)
     # All at once: after a stop between two of them the others would be trained, and paid for, once more.
     yield runs[0].place, Chunk(f"ended {runs[0].name}", _packed(found))
     ends = {}

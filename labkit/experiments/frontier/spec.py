@@ -81,6 +81,9 @@ class FrontierSpec(Spec):
     landscape_size: int = control(
         15, 41, ge=0, le=201, unit="points per side", help="loss landscapes of the first replicate; 0 draws none"
     )
+    keep_weights: bool = control(
+        False, hashed=False, stored=True, help="store the trained weights of each run, for `labkit export --weights`"
+    )
 
     def dense(self, data: Split) -> MLP:
         """The dense network for these images."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labkit import charts
 from labkit.experiments.queries.claims import claims, verdict_words
 from labkit.experiments.queries.limits import check, costs, estimate, impossible
+from labkit.experiments.queries.released import released
 from labkit.experiments.queries.spec import QueriesSpec
 from labkit.runs.experiment import Experiment, Job, Together
 
@@ -69,6 +70,7 @@ EXPERIMENT = Experiment(
     ),
     together=Together(by=lambda job: (job.seed, job.point.split_by), run=run_together),
     costs=costs,
+    released=released,
 )
 
 __all__ = ["EXPERIMENT", "QueriesSpec"]

@@ -150,7 +150,9 @@ def peak_bytes(spec: QueriesSpec, device: torch.device, at_once: int) -> int:
     width = _width(stored / 2)
     per_unit = spec.max_pairs if spec.unit == DOCUMENT else 1
     each = (spec.prompt_tokens + spec.query_tokens) * width * 2 * 30 * 20 * per_unit
-    return int((2 if device.type == "cuda" else 4) * stored + at_once * each)
+    # Four bytes for each number of an encoder, once more for its file; adapters are smaller than what they adapt.
+    copies = 4 * spec.encoder_width**2 * (12 * spec.encoder_layers + 2) if spec.keep_weights else 0
+    return int((2 if device.type == "cuda" else 4) * stored + at_once * each) + copies
 
 
 def stored_bytes(spec: QueriesSpec) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from labkit.experiments.charged import is_word
 from labkit.experiments.executions import cost
-from labkit.experiments.queries import learning, planted, tuning, writing
+from labkit.experiments.queries import keeping, learning, planted, tuning, writing
 from labkit.experiments.queries.lab import LEAD, Lab, Told
 from labkit.experiments.queries.spec import DIRECT, LOGIT, REAL, SYNTHETIC, UNTRAINED, UNTUNED, WARM
 from labkit.retrieval.encoder import Encoder
@@ -43,6 +43,9 @@ def baselines(lab: Lab) -> Generator[Told, None, tuple[dict[str, Values], Encode
     lab.adapters.restart(lab.seed)  # B is zero: the model as it is
     written = yield from writing.write(lab, LEAD, UNTUNED)
     untuned = yield from learning.learn(lab, LEAD, UNTUNED, written.queries, written.documents)
+    for place in range(len(lab.jobs)):  # each run can be taken out alone
+        yield from keeping.retriever(lab, place, REAL, real.encoder)
+        yield from keeping.retriever(lab, place, UNTUNED, untuned.encoder)
     common = {"model": lab.point.model, "model_sha256": lab.language.files.sha256}
     found = {
         UNTRAINED: untrained,
@@ -59,6 +62,7 @@ def at_epsilon(lab: Lab, place: int, warm: Encoder) -> Generator[Told, None, dic
     if not is_word(epsilon):
         for arm, start in ((DIRECT, lab.encoder()), (WARM, warm), (LOGIT, lab.encoder())):
             learned, said = yield from learning.learn_privately(lab, place, arm, start)
+            yield from keeping.retriever(lab, place, arm, learned.encoder)
             found[arm] = learning.values_of(lab, learned.found) | said
             found[arm] |= {"learning_rate": lab.point.direct_rate, "pairs": len(train)}
     if lab.point.canaries:
@@ -71,8 +75,10 @@ def synthetic(lab: Lab, place: int, epsilon: float | str) -> Generator[Told, Non
     train, plan, point = lab.split.train, lab.plans.tuning(epsilon), lab.point
     texts = list(train.queries)
     tuned = yield from tuning.fine_tune(lab, place, tuning.FINE_TUNING, plan, texts, train.documents, lab.units)
+    yield from keeping.adapter(lab, place)
     written = yield from writing.write(lab, place, SYNTHETIC)
     learned = yield from learning.learn(lab, place, SYNTHETIC, written.queries, written.documents)
+    yield from keeping.retriever(lab, place, SYNTHETIC, learned.encoder)
     yield place, writing.artifact(written)
     spent = cost(plan, tuned.begun).epsilon
     return {

@@ -97,6 +97,7 @@ class QueriesSpec(Spec):
     margin: float = control(
         0.02, gt=0, lt=1, unit="recall", help="differences below this are called none; fixed before the run"
     )
+    keep_weights: bool = control(False, **FrontierSpec.described("keep_weights"))
 
     def repeats(self) -> tuple[int, ...]:
         """How often canaries are planted.
