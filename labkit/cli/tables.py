@@ -43,7 +43,7 @@ def as_csv(store: Store, names: list[str], hidden: Collection[str]) -> str:
     writer = csv.DictWriter(out, _columns(rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    return out.getvalue()
+    return _printable(out.getvalue())
 
 
 def as_parquet(store: Store, names: list[str], hidden: Collection[str]) -> bytes:
@@ -78,12 +78,12 @@ def put(file: str, content: str | bytes) -> None:
         BadInput: it cannot be written; an old file is as it was.
     """
     data = content.encode() if isinstance(content, str) else content
-    path = Path(file).resolve()  # a link stays one
+    path = Path(file)
     try:
         if path.exists() and not path.is_file():
-            path.write_bytes(data)  # a pipe or /dev/null is no file to be replaced
+            path.write_bytes(data)  # a pipe, /dev/null or /dev/stdout is no file to be replaced
         else:
-            write_atomically(path, data)
+            write_atomically(path.resolve(), data)  # a link stays one
     except OSError as error:
         raise BadInput("output", file, f"a file that can be written ({error.strerror})") from error
 
@@ -125,7 +125,12 @@ def _column(arrow: Any, values: Sequence[Any]) -> pyarrow.Array:
         return arrow.array(values, arrow.int64())
     if kinds <= {int, float} and float in kinds and all(value is None or _exact(value) for value in values):
         return arrow.array([None if value is None else float(value) for value in values], arrow.float64())
-    return arrow.array([None if value is None else str(value) for value in values], arrow.string())
+    return arrow.array([None if value is None else _printable(str(value)) for value in values], arrow.string())
+
+
+def _printable(text: str) -> str:
+    # Half of a surrogate pair, which a JSON text may hold, is no UTF-8: its escape stands in its place.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _exact(value: float) -> bool:
