@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from labkit import charts
 from labkit.experiments.frontier.claims import claims, verdict_words
 from labkit.experiments.frontier.limits import check, costs, estimate, impossible
+from labkit.experiments.frontier.released import released
 from labkit.experiments.frontier.spec import FrontierSpec
 from labkit.runs.experiment import Experiment, Job, Together
 
@@ -63,6 +64,7 @@ EXPERIMENT = Experiment(
     not_private=("not_private_clipped", "not_private_dropped", "landscape"),
     together=Together(by=lambda job: job.point.epsilon, run=run_together),
     costs=costs,
+    released=released,
 )
 
 __all__ = ["EXPERIMENT", "FrontierSpec"]

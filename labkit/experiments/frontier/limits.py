@@ -113,4 +113,5 @@ def estimate(spec: FrontierSpec, data: Split, device: torch.device) -> Estimate:
     points = len(spec.epsilon) * spec.landscape_size**2 * 1000 * 2 * weights
     calibrating = SECONDS_PER_PLAN * sum(epsilon not in (CLIPPED, PLAIN) for epsilon in spec.epsilon)
     seconds = (operations + points) / (SPEED * flops_rate(device)) + calibrating
-    return Estimate(seconds, training_bytes(dense, 2 * spec.batch_size, masked=True))
+    copies = 8 * weights if spec.keep_weights else 0  # of one network after another: out of its stack, and for its file
+    return Estimate(seconds, training_bytes(dense, 2 * spec.batch_size, masked=True) + copies)

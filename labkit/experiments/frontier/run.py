@@ -8,12 +8,14 @@ from labkit.experiments.frontier.arms import Arm, Network
 from labkit.experiments.frontier.audits import audits
 from labkit.experiments.frontier.batch import Batch, Table, digest
 from labkit.experiments.frontier.choosing import Cell, cell_of, choose_masks, repeated, winner
+from labkit.experiments.frontier.keeping import WEIGHT, packed, weights
 from labkit.experiments.frontier.ledger import ledger, spent_so_far
 from labkit.experiments.frontier.pictures import pictures
 from labkit.experiments.frontier.spec import CHOSEN, DENSE, RANDOM, REPEATS, SHARED, SIMULATED, TUNED
 from labkit.experiments.frontier.training import Told, train
 from labkit.experiments.frontier.tuned import Tuned
 from labkit.experiments.frontier.tuning import CLIPS, tune, tuned_arms, tuned_networks
+from labkit.population import Params
 from labkit.runs.events import Chunk, Event, Point, Result
 from labkit.runs.experiment import Job, Resources
 from labkit.runs.values import bounded
@@ -99,9 +101,15 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows
                 for step, accuracy in zip(batch.point.looks(), own.tolist(), strict=True):
                     yield place, curve_point(batch.jobs[place], name, step, accuracy)
     else:
-        learned = yield from train(batch, networks, "training", look=curve)
-        kept = winners(batch, wanted, networks, learned)
+        trained: dict[Network, Params] | None = {} if batch.point.keep_weights else None
+        learned = yield from train(batch, networks, "training", look=curve, trained=trained)
+        which = winners(batch, wanted, networks, learned)
+        kept = {field: value[which] for field, value in learned.items() if field != "right"}
+        if trained is not None:
+            kept |= packed([trained[networks[place]] for place in which])
         yield 0, Chunk(key, kept)
+    yield from weights(list(wanted), kept)
+    kept = {field: value for field, value in kept.items() if not field.startswith(WEIGHT)}
     rows: Rows = {}
     for i, (place, name, suffix) in enumerate(wanted):
         rows.setdefault((place, name), {})[suffix] = {field: value[i] for field, value in kept.items()}
@@ -110,14 +118,15 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows
 
 def winners(
     batch: Batch, wanted: Mapping[tuple[int, str, str], list[Network]], networks: list[Network], learned: Table
-) -> Table:
-    """What is kept, a row for each wanted result: of repeats the winner alone, neither the losers nor their number."""
+) -> list[int]:
+    """Which networks are kept, one for each wanted result: of repeats the winner alone, neither the losers nor their
+    number."""
     numbers = {network: i for i, network in enumerate(networks)}
     kept = []
     for (place, name, suffix), some in wanted.items():
         at = [numbers[network] for network in some]
         kept.append(winner(batch, cell_of(batch.jobs[place]), suffix, at, learned) if name == REPEATS else at[0])
-    return {field: value[kept] for field, value in learned.items() if field != "right"}
+    return kept
 
 
 def curve_point(job: Job, arm: str, step: int, accuracy: float) -> Point:

@@ -25,12 +25,18 @@ Look = Callable[[Network, int, float], Iterable[Told]]
 
 
 def train(
-    batch: Batch, networks: Sequence[Network], what: str, *, look: Look | None = None
+    batch: Batch,
+    networks: Sequence[Network],
+    what: str,
+    *,
+    look: Look | None = None,
+    trained: dict[Network, Params] | None = None,
 ) -> Generator[Told, None, Table]:
     """Train networks, yielding events, and return what they reached, in their order.
 
     Args:
         look: from a network, a step and its selection accuracy, at each of the Spec's looks, to what to tell of it.
+        trained: receives each network's parameters, on the CPU; None where nobody wants them.
 
     Returns:
         selection_accuracy, test_accuracy, test_loss, clipped (share of examples), dropped [M]; recall [M, classes];
@@ -45,7 +51,7 @@ def train(
     for (widths, masked, _), group in places.items():
         arch = MLP(widths)
         for place in _pieces(batch, arch, masked, group, networks):
-            reached = yield from _train(batch, arch, [networks[p] for p in place], what, look)
+            reached = yield from _train(batch, arch, [networks[p] for p in place], what, look, trained)
             found |= {p: {name: value[i] for name, value in reached.items()} for i, p in enumerate(place)}
     return {name: torch.stack([found[p][name] for p in range(len(networks))]) for name in found[0]}
 
@@ -63,7 +69,12 @@ def _pieces(batch: Batch, arch: MLP, masked: bool, places: list[int], networks: 
 
 
 def _train(
-    batch: Batch, arch: MLP, networks: list[Network], what: str, look: Look | None
+    batch: Batch,
+    arch: MLP,
+    networks: list[Network],
+    what: str,
+    look: Look | None,
+    trained: dict[Network, Params] | None,
 ) -> Generator[Told, None, Table]:
     data, trainer = batch.data, trainer_of(batch, arch, networks)
     before, curve = batch.done, []
@@ -75,6 +86,9 @@ def _train(
         if look:
             for network, accuracy in zip(networks, curve[-1].tolist(), strict=True):
                 yield from look(network, step, accuracy)
+    if trained is not None:
+        own = {name: tensor.cpu() for name, tensor in trainer.params.items()}
+        trained |= {network: {n: t[k].clone() for n, t in own.items()} for k, network in enumerate(networks)}
     final = evaluate(arch, trainer.params, data.test.x, data.test.y)
     right = evaluate(arch, trainer.params, data.train.x, data.train.y).accuracy * len(data.train)
     return {
