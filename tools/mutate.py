@@ -23,7 +23,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-COPIED = ("labkit", "widgets", "tests", "tools", "notebooks", "pyproject.toml", "environment.yml", "Makefile")
+COPIED = (
+    "labkit", "widgets", "tests", "tools", "notebooks", "docs",
+    "pyproject.toml", "environment.yml", "Makefile", "README.md", "CONTRIBUTING.md",
+)  # fmt: skip
 TIMEOUT = 120  # seconds; a mutant that hangs its test is caught
 
 

@@ -28,6 +28,13 @@ def test_of_a_picture_only_the_picture_stays_with_the_heading_as_its_description
     assert picture.metadata == {"image/png": {"alt": "The curve"}}
 
 
+def test_a_description_that_a_figure_brought_stays():
+    output = shown(image__png="AAAA")
+    output.metadata = {"image/png": {"alt": "A chart.\nbetter"}}
+    (picture,) = left(output)
+    assert picture.metadata == {"image/png": {"alt": "A chart.\nbetter"}}
+
+
 def test_a_pictures_size_stays():
     output = shown(image__png="AAAA")
     output.metadata = {"image/png": {"width": 300}}
