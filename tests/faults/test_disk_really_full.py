@@ -28,7 +28,7 @@ def inside(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     Raises:
         OSError: there is no `unshare` here.
     """
-    variables = os.environ | {"OMP_NUM_THREADS": "1"}
+    variables = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(TESTS.parent)}  # this labkit, not another one
     return subprocess.run(
         [*PRIVATE, str(folder), *command], capture_output=True, text=True, timeout=120, check=False, env=variables
     )
@@ -70,7 +70,7 @@ def test_a_run_outlives_a_disk_without_room(small):
     assert told.times >= 10
     assert "disk is full" in told.said
     assert "No space left on device" in told.said
-    assert "i/o error" not in told.said  # what SQLite says where it cannot make its index
+    assert "I/O error" not in told.said  # what SQLite says where it cannot make its index
     assert not list(small.iterdir())  # it was a file system of its own
 
 

@@ -7,6 +7,7 @@ What it holds is read here by SQLite alone, from the file as it lies in git.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 import shutil
@@ -20,6 +21,7 @@ from labkit import experiments
 from labkit.cli import main
 from labkit.runs import RunKey, Store, Worker, open_view, schema
 from labkit.runs.events import Chunk
+from labkit.runs.past import outdated
 from labkit.runs.reader import key_of
 from labkit.runs.store import FILE
 from labkit.runs.writing import POINT_COLUMNS
@@ -184,6 +186,10 @@ def test_what_no_notebook_reads_any_more_is_said(old, said):
     assert "0.9442" in shown
     assert why not in said("show", HALF)
     assert why not in said("show", STOPPED)
+    with Store(old) as store:
+        (row, _) = store.replicates(name=HALF)
+    later = dataclasses.replace(SEARCH, version=2)
+    assert outdated(later, row) == "no: notebook 01 computes other numbers now (version 2)"
 
 
 @pytest.mark.parametrize(("name", "sparsity"), [(STOPPED, 0.6), (KILLED, 0.4), (FAILED, 0.25)])
