@@ -44,7 +44,7 @@ lab: $(READY)  ## open JupyterLab on the notebooks
 bench: $(READY)  ## measure against named peers and print tables; ARGS=training runs one part
 	@$(RUN) -m benchmarks $(ARGS)
 
-gallery: $(READY)  ## make the static site outputs/site: what was found; ARGS=--execute runs the notebooks anew for docs/executed
+gallery: $(READY)  ## make the static site outputs/site; ARGS=--execute runs the notebooks anew for docs/executed first
 	@$(RUN) -m tools.gallery $(ARGS)
 
 class: $(READY)  ## 30 kernels run notebook 00 at once on this machine, and what they need; ARGS='--kernels 4'
