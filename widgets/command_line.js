@@ -5,11 +5,17 @@ function render({ model, el }) {
   const line = el.appendChild(document.createElement("code"));
   const copy = el.appendChild(document.createElement("button"));
   copy.textContent = model.get("label");
+  const news = el.appendChild(document.createElement("span")); // a button whose words change is not read out
+  news.classList.add("labkit-unseen");
+  news.setAttribute("role", "status");
 
   const draw = () => (line.textContent = model.get("text"));
   const say = (word) => {
-    copy.textContent = word;
-    setTimeout(() => (copy.textContent = model.get("label")), 1500);
+    copy.textContent = news.textContent = word;
+    setTimeout(() => {
+      copy.textContent = model.get("label");
+      news.textContent = ""; // so that the same word is news again
+    }, 1500);
   };
   copy.addEventListener("click", async () => {
     try {
