@@ -1,4 +1,4 @@
-"""Write the small store that test_old_stores.py opens, with the labkit of a commit of then.
+"""Write the small store that test_old_stores*.py open, with the labkit of a commit of then.
 
     git clone -q . THEN && git -C THEN checkout -q 2e1316c
     PYTHONPATH=THEN python tests/runs/make_old_store.py FOLDER

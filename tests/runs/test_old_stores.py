@@ -1,13 +1,10 @@
 """A store that the labkit of the first issue's landing wrote (make_old_store.py): today's opens a copy, loses nothing
-of it, goes on where it stopped, and says what it no longer reads.
-
-What it holds is read here by SQLite alone, from the file as it lies in git.
+of it, and shows and exports it.
 """
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import io
 import json
 import shutil
@@ -16,41 +13,17 @@ from pathlib import Path
 
 import pytest
 from safetensors.numpy import load_file
+from then import FAILED, HALF, IMPOSSIBLE, KILLED, OLD, QUARTER, STOPPED, TOUR, finished, rows_of
 
-from labkit import experiments
 from labkit.cli import main
-from labkit.runs import RunKey, Store, Worker, open_view, schema
-from labkit.runs.events import Chunk
-from labkit.runs.past import outdated
+from labkit.errors import BadInput
+from labkit.runs import Store, schema
 from labkit.runs.reader import key_of
 from labkit.runs.store import FILE
 from labkit.runs.writing import POINT_COLUMNS
 
-OLD = Path(__file__).parent / "old_store"
-HALF, QUARTER, TOUR = "b4d1d805b6ce1732", "27d14b8759a8b9e1", "66daca4f3d0a6a84"
-IMPOSSIBLE, FAILED, STOPPED, KILLED = "b0c181cc2389968d", "9054be6e652f0b3c", "89f932774144a72b", "d57e5ba71364b9ef"
-SEARCH = experiments.get("01")
 # Of each run and seed, the first arm's accuracy, as `labkit show` of then printed it.
 SAID = {(HALF, 0): 0.2082, (HALF, 1): 0.1636, (TOUR, 0): 0.9442}
-
-
-def rows_of(folder: Path, asked: str, *values: object) -> list[tuple]:
-    """What a store's file holds; nothing beside it is made."""
-    connection = sqlite3.connect(f"{(folder / FILE).as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
-        return connection.execute(asked, values).fetchall()
-    finally:
-        connection.close()
-
-
-def finished() -> list[dict]:
-    """The results of finished replicates, from the rows themselves."""
-    rows = rows_of(
-        OLD,
-        "SELECT name, seed, device_kind, arm, data FROM result JOIN replicate ON id = replicate"
-        " WHERE status = 'finished' ORDER BY id, result.rowid",
-    )
-    return [{"name": n, "seed": s, "device_kind": d, "arm": a} | json.loads(data) for n, s, d, a, data in rows]
 
 
 @pytest.fixture
@@ -90,6 +63,20 @@ def test_opened_it_has_the_tables_of_a_new_one(old, tmp_path):
         Store(folder).close()
     assert rows_of(old, "SELECT version FROM schema") == [(schema.VERSION,)]
     assert shape(old) == shape(tmp_path / "new")
+
+
+def test_a_schema_of_one_more_step_takes_everything_along(old, monkeypatch):
+    step = "ALTER TABLE result ADD COLUMN unit TEXT NOT NULL DEFAULT ''"
+    with monkeypatch.context() as later:
+        later.setattr(schema, "STEPS", (*schema.STEPS, lambda connection: connection.execute(step)))
+        later.setattr(schema, "VERSION", schema.VERSION + 1)
+        with Store(old) as store:
+            assert (store.results(), store.integrity()) == (finished(), [])
+    assert rows_of(old, "SELECT DISTINCT unit FROM result") == [("",)]
+    before = (old / FILE).read_bytes()
+    with pytest.raises(BadInput, match="this one has version 2: update labkit"):  # and for the labkit of now it is new
+        Store(old)
+    assert (old / FILE).read_bytes() == before
 
 
 def test_nothing_is_lost(old):
@@ -154,66 +141,6 @@ def test_it_leaves_as_json_csv_and_parquet(said, tmp_path):
         assert {field: text[field] for field in values} == {field: str(value) for field, value in values.items()}
         assert {field: cells[field] for field in values} == values
         assert (cells["sparsity"], cells["data"]) == (0.5, "digits")
-
-
-def test_the_notebook_of_then_and_now_reads_it(old):
-    spec = SEARCH.spec.of(data="digits", device="cpu", sparsity="0.5,0.75,0.95", budget=4, width=4, steps=20,
-                          evaluations=2, seeds=2, landscape_size=3, store=str(old))  # fmt: skip
-    with Store(old) as store:
-        view = open_view(spec, SEARCH, store)
-        assert view.complete
-        assert [row["test_accuracy"] for row in view.results()] == [
-            row["test_accuracy"] for row in finished() if row["name"] != TOUR
-        ]
-        assert view.planned_seeds() == {2}
-        assert "found" in str(SEARCH.charts["landscapes"](view).to_dict())
-        assert SEARCH.claims(view)
-        assert len(list(Worker(SEARCH, spec, store).run())) == 1  # data are loaded; nothing is left to do
-        assert store.results() == finished()
-
-
-def test_what_no_notebook_reads_any_more_is_said(old, said):
-    tour = experiments.get("00")
-    assert tour.version == 2  # of then: 1
-    spec = tour.spec.of(data="digits", device="cpu", sparsity=0.5, budget=2, seeds=1, store=str(old))
-    with Store(old) as store:
-        view = open_view(spec, tour, store)
-        assert view.results() == []
-        assert [statuses for _, _, statuses in view.points] == [{0: "missing"}]
-    why = "read by a notebook"
-    shown = said("show", TOUR)
-    assert f"{why}  no: notebook 00 computes other numbers now (version 2)" in shown
-    assert "0.9442" in shown
-    assert why not in said("show", HALF)
-    assert why not in said("show", STOPPED)
-    with Store(old) as store:
-        (row, _) = store.replicates(name=HALF)
-    later = dataclasses.replace(SEARCH, version=2)
-    assert outdated(later, row) == "no: notebook 01 computes other numbers now (version 2)"
-
-
-@pytest.mark.parametrize(("name", "sparsity"), [(STOPPED, 0.6), (KILLED, 0.4), (FAILED, 0.25)])
-def test_what_was_begun_then_goes_on_now(old, tmp_path, name, sparsity):
-    spec = SEARCH.spec.of(data="digits", device="cpu", sparsity=sparsity, budget=4, width=4, steps=20, evaluations=2,
-                          seeds=1, landscape_size=0)  # fmt: skip
-    key = RunKey("01", name, 0, "cpu")
-    with Store(old) as store, Store(tmp_path / "new") as fresh:
-        kept = set(store.chunks(key))
-        assert kept == (set() if name == FAILED else {"dense", "scores-0-4"})
-        assert set(store.checkpoints(key)) == (set() if name == FAILED else {"order-0-4"})
-        events = [update.event for update in Worker(SEARCH, spec, store).run()]
-        assert kept.isdisjoint(event.key for event in events if isinstance(event, Chunk))  # not done again
-        list(Worker(SEARCH, spec, fresh).run())
-        assert store.status(key) == "finished"
-        mine, whole = store.results(name=name), fresh.results(name=name)
-        assert [row["arm"] for row in mine] == [row["arm"] for row in whole] == ["found", "first", "random", "dense"]
-        for one, other in zip(mine, whole, strict=True):
-            # Another processor may have made the first half: it rounds otherwise.
-            assert one["test_accuracy"] == pytest.approx(other["test_accuracy"], abs=0.02)
-            assert one["test_loss"] == pytest.approx(other["test_loss"], rel=1e-2)
-        assert len(store.points(key, "curve")) == len(fresh.points(key, "curve"))
-        assert store.results()[: len(finished())] == finished()
-        assert store.integrity() == []
 
 
 def test_parameters_that_were_renamed_or_removed_are_still_shown(old, said, tmp_path):
