@@ -28,6 +28,7 @@ VERDICTS = {
 VERDICT = re.compile(rf"(?<!\S)({'|'.join(map(re.escape, VERDICTS))})$")
 OUTSIDE = re.compile(r"(?:[a-z][a-z0-9+.-]*:|//)", re.IGNORECASE)
 LONG, PINNED = 28, 18  # letters: a cell that wraps; a first column that stays in view while the others scroll
+MANY = 6  # columns; with more of them a verdict stands below its number
 HEADINGS = ["h1", "h2", "h3", "h4", "h5", "h6"]
 
 
@@ -192,8 +193,8 @@ def _table(soup: BeautifulSoup, table: Tag) -> None:
     firsts = [row.find(["td", "th"]) for row in table.select("tbody tr")]
     for first in firsts:
         first.name, first["scope"] = "th", "row"
-    if max((len(first.get_text()) for first in firsts), default=0) <= PINNED:
-        table["class"] = "pinned"
+    pinned = max((len(first.get_text()) for first in firsts), default=0) <= PINNED
+    table["class"] = ["pinned"] * pinned + ["many"] * (len(names) > MANY)
     for cell in table(["td", "th"]):
         if len(cell.get_text()) > LONG:
             cell["class"] = "long"
