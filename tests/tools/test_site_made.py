@@ -118,6 +118,7 @@ def test_a_notebooks_page_by_hand(small):
     rows = [[cell.get_text() for cell in row(["th", "td"])] for row in page.table("tr")]
     assert rows == [["grid point", "verdict"], ["<b>0.5</b>", "-0.1 no difference"], ["a | b & c", "better"]]
     assert [word.get_text() for word in page.select(".verdict")] == ["no difference", "better"]
+    assert page.table["class"] == ["pinned"]
     images = [(image["alt"], image["width"]) for image in page("img")]
     assert images == [("A curve", "60"), ("Bars", "60"), ("more curves, full run", "60")]
     assert [heading.get_text() for heading in page("h2")][:3] == [
