@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
@@ -10,6 +12,7 @@ from safetensors import safe_open
 from small_finetune import EXPERIMENT, build, chunk, finish, images, kept, patched, run_until, spec
 from weights_of import export, place, replicates, run_card, said
 
+from labkit.cli import main
 from labkit.errors import BadInput
 from labkit.experiments.finetune import limits
 from labkit.finetune.network import Network
@@ -165,15 +168,55 @@ def test_what_has_no_guarantee_is_marked_in_file_and_card(seeded, secret, taken,
     assert told["guarantee"].startswith(f"epsilon {spent!r} at delta {delta!r}; add/remove one record")
 
 
-def test_tuned_rates_were_chosen_by_trainings_that_epsilon_does_not_charge(secret):
-    from labkit.runs.reader import key_of
+def by_hand(store: Store, what: str, values: dict, **changes: Any) -> dict[str, Any]:
+    """A finished replicate that nobody ran."""
+    key = RunKey("05", "a" * 16, 0, "cpu")
+    store.claim(key, spec(**(SECRET | {"method": "random"} | changes)).points()[0], {"fingerprint": "ab"})
+    store.write(key, Artifact(f"weights {what}", {"6.weight": torch.zeros(10, 6)}), Result(what, values))
+    store.finish(key)
+    (row,) = store.replicates()
+    return row
 
-    (row, _) = secret.replicates(name=replicates(secret, method=["random"])[0]["name"])
-    results = {r["arm"]: r for r in secret.results(row["name"])}
-    tuned = spec(**SECRET, learning_rate="tuned").points()[0]
-    shapes = {"6.weight": (10, 6)}
-    assert EXPERIMENT.released("random", tuned, key_of(row), results, shapes).spoilt.startswith("its learning rate was")
-    assert not EXPERIMENT.released("random", spec(**SECRET).points()[0], key_of(row), results, shapes).spoilt
+
+def private(secret: Store) -> dict[str, Any]:
+    """The values of a result that has a guarantee."""
+    values = replicates(secret, method=["random"])[0]["results"]["random"]
+    return {name: value for name, value in values.items() if name not in ("name", "seed", "device_kind", "arm")}
+
+
+def test_tuned_rates_were_chosen_by_trainings_that_epsilon_does_not_charge(secret, tmp_path, capsys):
+    values = private(secret)
+    for rate, code in (("tuned", 2), (0.5, 0)):
+        with Store(tmp_path / str(rate)) as store:
+            row = by_hand(store, "random", values, learning_rate=rate)
+            assert export(store, row, tmp_path / f"out {rate}") == code
+    assert "random is not private: its learning rate was chosen by other trainings" in capsys.readouterr().err
+
+
+def test_a_guarantee_without_its_delta_is_none(secret, tmp_path, capsys):
+    values = {name: value for name, value in private(secret).items() if name != "delta"}
+    with Store(tmp_path / "store") as store:
+        assert export(store, by_hand(store, "random", values), tmp_path / "out") == 1
+    assert "lacks delta" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_words_of_a_spec_are_nothing_but_text_on_the_card(secret, tmp_path):
+    with Store(tmp_path / "store") as store:
+        row = by_hand(store, "random", private(secret), data="/home/somebody/<img src=x onerror=alert(1)>| [a](b) `c`")
+        assert export(store, row, tmp_path / "out") == 0
+    _, _, body = (place(tmp_path / "out", row, "random") / "README.md").read_text().split("---\n", 2)
+    assert "<img" not in body
+    assert "[a](b)" not in body
+    assert "somebody" not in body
+    assert r"&lt;img src=x onerror=alert(1)&gt;\| \[a\](b) \`c\`" in body
+
+
+def test_weights_leave_with_their_card_alone(secret, tmp_path, capsys):
+    row = replicates(secret, method=["random"])[0]
+    assert main(["export", row["name"], "--arrays", "-o", str(tmp_path / "out"), "--store", str(secret.path)]) == 0
+    assert "left out: weights random; --weights writes it with its provenance" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_is_there_is_left_alone(secret, taken, capsys):
@@ -198,12 +241,8 @@ def test_a_write_that_fails_leaves_no_half_folder(secret, tmp_path, monkeypatch,
 
 @pytest.mark.parametrize("what", ["../../../evil", "..", "a/b", "/tmp/evil"])
 def test_a_name_from_the_store_cannot_leave_the_folder(tmp_path, what, capsys):
-    key = RunKey("05", "a" * 16, 0, "cpu")
     with Store(tmp_path / "store") as store:
-        store.claim(key, spec(**SEEDED).points()[0], {"fingerprint": "ab"})
-        store.write(key, Artifact(f"weights {what}", {"6.weight": torch.zeros(10, 6)}), Result(what, {}))
-        store.finish(key)
-        (row,) = store.replicates()
+        row = by_hand(store, what, {})
         assert export(store, row, tmp_path / "deep" / "down" / "out", "--not-private") == 1
     assert "could lie outside" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
