@@ -13,9 +13,11 @@ from small_finetune import EXPERIMENT, N, build, images, patched, recorded, spec
 from labkit import device
 from labkit.data import Part, load, split
 from labkit.errors import BadInput
+from labkit.experiments.finetune import limits
 from labkit.experiments.finetune.plans import plan_of
 from labkit.experiments.finetune.spec import FIXED, METHODS, SEARCH
 from labkit.finetune.models import svhn
+from labkit.finetune.network import Network
 from labkit.runs import Store, Worker
 
 ALL = ",".join(METHODS)
@@ -202,3 +204,24 @@ def test_the_quick_preset_can_run():
     """With the real network and images; what its plans cost is asked elsewhere."""
     with patched(svhn.build):
         EXPERIMENT.check(EXPERIMENT.spec.of(device="cpu", epsilon="plain,clipped"), split(load("mnist_5k"), 0))
+
+
+def test_a_head_that_peft_cannot_tell_from_other_layers_is_refused_beforehand(monkeypatch):
+    def nested(files: object, classes: int) -> Network:
+        made = build(files, classes)
+        made.stages[4].register_module("6", torch.nn.Identity())
+        return made
+
+    monkeypatch.setattr(limits, "loaded", lambda model, classes: nested(None, classes))
+    for changes in ({"method": "random"}, {"keep_weights": False}):
+        limits.check(spec(**({"method": "random,lora", "keep_weights": True} | changes)), images())
+    with pytest.raises(BadInput, match=r"keep_weights = True .* its head 6 looks like 4\.6"):
+        limits.check(spec(method="random,lora", keep_weights=True), images())
+
+
+def test_weights_count_in_the_estimate():
+    device = torch.device("cpu")
+    with_them, without = (EXPERIMENT.estimate(spec(keep_weights=keep), images(), device) for keep in (True, False))
+    numbers = sum(t.numel() for t in build(None, 10).parameters().values())
+    assert with_them.peak_bytes - without.peak_bytes == 8 * numbers
+    assert with_them.seconds == without.seconds

@@ -9,13 +9,10 @@ import torch
 from dp_accounting import GaussianDpEvent, PoissonSampledDpEvent
 from dp_accounting.pld import PLDAccountant
 from safetensors import safe_open
-from small_finetune import EXPERIMENT, build, chunk, finish, images, kept, patched, run_until, spec
+from small_finetune import chunk, finish, images, kept, patched, run_until, spec
 from weights_of import export, place, replicates, run_card, said
 
 from labkit.cli import main
-from labkit.errors import BadInput
-from labkit.experiments.finetune import limits
-from labkit.finetune.network import Network
 from labkit.runs import RunKey, Store
 from labkit.runs.events import Artifact, Result
 
@@ -246,24 +243,3 @@ def test_a_name_from_the_store_cannot_leave_the_folder(tmp_path, what, capsys):
         assert export(store, row, tmp_path / "deep" / "down" / "out", "--not-private") == 1
     assert "could lie outside" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["store"]
-
-
-def test_a_head_that_peft_cannot_tell_from_other_layers_is_refused_beforehand(monkeypatch):
-    def nested(files: object, classes: int) -> Network:
-        made = build(files, classes)
-        made.stages[4].register_module("6", torch.nn.Identity())
-        return made
-
-    monkeypatch.setattr(limits, "loaded", lambda model, classes: nested(None, classes))
-    for changes in ({"method": "random"}, {"keep_weights": False}):
-        limits.check(spec(**({"method": "random,lora", "keep_weights": True} | changes)), images())
-    with pytest.raises(BadInput, match=r"keep_weights = True .* its head 6 looks like 4\.6"):
-        limits.check(spec(method="random,lora", keep_weights=True), images())
-
-
-def test_weights_count_in_the_estimate():
-    device = torch.device("cpu")
-    with_them, without = (EXPERIMENT.estimate(spec(keep_weights=keep), images(), device) for keep in (True, False))
-    numbers = sum(t.numel() for t in build(None, 10).parameters().values())
-    assert with_them.peak_bytes - without.peak_bytes == 8 * numbers
-    assert with_them.seconds == without.seconds
