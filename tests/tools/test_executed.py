@@ -35,6 +35,17 @@ def test_a_description_that_a_figure_brought_stays():
     assert picture.metadata == {"image/png": {"alt": "A chart.\nbetter"}}
 
 
+def test_a_long_description_is_cut_once():
+    lines = [f"line {number}" for number in range(9)]
+    output = shown(image__png="AAAA")
+    output.metadata = {"image/png": {"alt": "\n".join(lines)}}
+    once = static(ran(output))
+    assert once.cells[1].outputs[0].metadata["image/png"]["alt"].split("\n") == [*lines[:6], "and 3 more lines"]
+    assert static(once) == once
+    output.metadata = {"image/png": {"alt": "\n".join(lines[:7])}}
+    assert left(output)[0].metadata["image/png"]["alt"].split("\n") == lines[:7]
+
+
 def test_a_pictures_size_stays():
     output = shown(image__png="AAAA")
     output.metadata = {"image/png": {"width": 300}}
