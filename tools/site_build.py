@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 
 from tools import report
 from tools.executed import title
@@ -24,6 +24,7 @@ from tools.site_words import PICTURE, SiteError
 
 SITE = Path("outputs/site")
 RESULTS = "docs/results"
+PRINTED = 24  # lines of an output; more are folded
 
 
 def build(root: Path, site: Path) -> list[Path]:
@@ -101,7 +102,7 @@ def _other_pictures(root: Path, notebook: Notebook) -> str:
 
 
 def _executed(notebook: Notebook, around: Surroundings) -> Body:
-    """The executed copy: its pictures lie beside the page, the cell of parameters is folded."""
+    """The executed copy: its pictures lie beside the page, the cell of parameters and long prints are folded."""
     for cell in notebook.copy.cells:
         for output in cell.get("outputs", []):
             if "image/png" in output.get("data", {}):
@@ -112,17 +113,25 @@ def _executed(notebook: Notebook, around: Surroundings) -> Body:
     for cell in soup(id=re.compile("^cell-id=")):
         del cell["id"]
     for cell in soup("div", class_="celltag_parameters"):
-        folded = soup.new_tag("details")
-        summary = soup.new_tag("summary")
-        summary.string = "All parameters, with what they mean"
-        cell.wrap(folded)
-        folded.insert(0, summary)
+        _fold(soup, cell, "All parameters, with what they mean")
+    for printed in soup.select(".output pre"):
+        lines = len(printed.get_text().strip().splitlines())
+        if lines > PRINTED:
+            _fold(soup, printed, f"{lines} lines that it printed")
     made, contents = dressed(str(soup), around)
     also = ""
     if notebook.section:
         also = f' What larger runs found: <a href="{notebook.page}">{html.escape(notebook.called)}</a>'
     above = f'<p class="which">Notebook {notebook.number} as it was executed, with small settings.{also}</p>\n'
     return Body(notebook.executed_page, title(notebook.copy) or notebook.stem, made, contents, around.source, above)
+
+
+def _fold(soup: BeautifulSoup, part: Tag, words: str) -> None:
+    """Show only words, which unfold the part."""
+    folded, summary = soup.new_tag("details"), soup.new_tag("summary")
+    summary.string = words
+    part.wrap(folded)
+    folded.insert(0, summary)
 
 
 def _text(text: TextPage, around: Surroundings) -> Body:

@@ -14,6 +14,7 @@ from PIL import Image
 from tools import report
 from tools.site_build import build
 from tools.site_links import check
+from tools.site_words import first_sentences, sections, slug
 
 ROOT = Path(__file__).parents[2]
 
@@ -93,3 +94,13 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_runs(real):
         report.harmless(path.read_text(), path.name)
     assert not re.search(r"url\(|@import", (real / "site.css").read_text())
     assert check(real) > 500  # links that lead somewhere
+
+
+def test_words_by_hand():
+    text = "# T\n\nintro\n```\n## no heading\n```\n## One\n\na\n### Sub\n## Two\nb\n"
+    assert [(s.title, s.text.strip()) for s in sections("x.md", text)] == [
+        ("T", "intro\n```\n## no heading\n```"), ("One", "a\n### Sub"), ("Two", "b"),
+    ]  # fmt: skip
+    assert first_sentences("It is 0.5 of\nit. **Then** more. Third.", 2) == "It is 0.5 of it. **Then** more."
+    assert first_sentences("These are:", 1) == "These are."
+    assert slug("What notebook 01 asks, and what it measured") == "what-notebook-01-asks-and-what-it-measured"

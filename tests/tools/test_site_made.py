@@ -17,7 +17,7 @@ from tools import gallery, report
 from tools.site_build import build
 from tools.site_links import check
 from tools.site_pages import KNOWN
-from tools.site_words import SiteError, first_sentences, sections, slug
+from tools.site_words import SiteError
 
 README = """# small
 
@@ -62,6 +62,7 @@ def notebook(*sources: str) -> nbformat.NotebookNode:
         output = new_output("display_data", data={"image/png": base64.b64encode(drawn(shade)).decode()})
         output.metadata = {"image/png": {"width": 30, "height": 20, "alt": f"Figure {shade}"}}
         cells.append(new_code_cell("show()", outputs=[output]))
+    cells += [new_code_cell("s()", outputs=[new_output("stream", text="line\n" * count)]) for count in (24, 25)]
     cells.append(new_code_cell("seed: int = None", metadata={"tags": ["parameters"]}))
     return new_notebook(cells=cells)
 
@@ -130,7 +131,9 @@ def test_an_executed_page_by_hand(small):
     page = pages_of(small)["00_tour-executed.html"]
     assert page.h1.get_text() == "Tour"
     assert page.math is not None
-    assert "seed" in page.select_one("details:not(.contents)").get_text()
+    folded = [part.get_text() for part in page.select("details:not(.contents)")]
+    assert [part.split()[0] for part in folded] == ["25", "All"]
+    assert "seed" in folded[1]
     assert [image["alt"] for image in page("img")] == ["Figure 1", "Figure 2"]
     pictures = list((small / "site" / "pictures").iterdir())
     assert len(pictures) == 4  # the panel's is one with Figure 1 of both notebooks
@@ -237,13 +240,3 @@ def test_links_by_hand(tmp_path):
         "b.html: ../c.png leads nowhere",
         "b.html: d.html leads nowhere",
     ]
-
-
-def test_words_by_hand():
-    text = "# T\n\nintro\n```\n## no heading\n```\n## One\n\na\n### Sub\n## Two\nb\n"
-    assert [(s.title, s.text.strip()) for s in sections("x.md", text)] == [
-        ("T", "intro\n```\n## no heading\n```"), ("One", "a\n### Sub"), ("Two", "b"),
-    ]  # fmt: skip
-    assert first_sentences("It is 0.5 of\nit. **Then** more. Third.", 2) == "It is 0.5 of it. **Then** more."
-    assert first_sentences("These are:", 1) == "These are."
-    assert slug("What notebook 01 asks, and what it measured") == "what-notebook-01-asks-and-what-it-measured"
