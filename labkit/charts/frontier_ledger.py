@@ -43,7 +43,7 @@ def ledger_rows(view: View) -> list[dict[str, Any]]:
         if "tuned_rates" in row:
             sigma = shared([row["noise_multiplier"]] * row["tuned_rates"])
             tuning = [dp_sgd(row["sample_rate"], sigma, row["steps"])] * row.get("tuning_seeds", 1)
-            charged = _epsilon([own, *tuning], row["delta"])
+            charged = _epsilon([own] * int(row.get("executions", 1)) + tuning, row["delta"])
         found[row["epsilon"]] = {
             "epsilon": row["epsilon"], "alone": row["epsilon_spent"], "charged": charged, "delta": row["delta"],
             "tried": row.get("tuned_rates", 0) * row.get("tuning_seeds", 1), "accountant": row["accountant"],

@@ -98,7 +98,7 @@ def test_networks_that_share_their_draws_are_one_row_by_hand():
     dense, chosen = Arm("dense", plans.training), Arm("chosen-5", plans.chosen, 0.5, "nodes", 5)
     networks = [Network(dense, 0, 0.5), Network(chosen, 0, 0.5), Network(dense, 1, 0.5),
                 Network(Arm(SIMULATED, plans.simulated), 0, 0.5)]  # fmt: skip
-    training = [row for row in rows_of(ledger(some, networks, 1)) if row["what"] == "training"]
+    training = [row for row in rows_of(ledger(some, networks, 1, ())) if row["what"] == "training"]
     assert [row["networks"] for row in training] == [2, 1, 1]
     one, two = plans.training.noise_multiplier, plans.chosen.noise_multiplier
     expected = [1 / math.sqrt(1 / one**2 + 1 / two**2), one, plans.simulated.noise_multiplier]
@@ -112,12 +112,12 @@ def test_choices_and_repeats_are_rows_of_their_own():
     some = batch()  # one sparse cell of nodes, two seeds, three numbers of candidates
     base = Arm("repeats", some.plans.repeats.base, 0.5, "nodes", 1.5)
     losers = [Network(base, 0, 0.5, candidate=i, draw=f"repeat {i}") for i in range(3)]
-    rows = rows_of(ledger(some, losers, 2))
+    rows = rows_of(ledger(some, losers, 2, ()))
     assert rows == [
         {"what": "chosen", "epsilon_each": 0.2, "delta": 1e-5, "times": 2 * 3},
         {"what": "repeats", "epsilon_each": some.plans.repeats.epsilon, "delta": 1e-5, "times": 2 * 2},
     ]
-    assert rows_of(ledger(batch(epsilon="plain"), losers, 2)) == []
+    assert rows_of(ledger(batch(epsilon="plain"), losers, 2, ())) == []
 
 
 @pytest.mark.parametrize(("rate", "releases"), [("tuned", 2), ("shared", 1), ("0.5", 1)])

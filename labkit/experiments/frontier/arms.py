@@ -17,7 +17,7 @@ from labkit.experiments.frontier.spec import (
     TUNED,
     FrontierSpec,
 )
-from labkit.privacy import Plan
+from labkit.privacy import Plan, spent
 from labkit.privacy.repeats import LOGARITHMIC, Repeats, plan_repeats
 from labkit.privacy.selection import selection_event
 
@@ -125,9 +125,12 @@ class Plans:
             epsilon=self.epsilon, mean=mean, shape=LOGARITHMIC, clip_norm=clip, **self.common, **self.private
         )
 
-    def cost(self, arm: Arm) -> tuple[float, str]:
-        """What all that an arm does costs, and whose bound that is."""
+    def cost(self, arm: Arm, executions: int = 1) -> tuple[float, str]:
+        """What all that an arm does costs, done so many times from the beginning, and whose bound that is."""
         whole = self.repeats if arm.kind == REPEATS else arm.plan
+        if executions > 1:
+            events = [whole.event()] if arm.kind == REPEATS else [whole.event(), *whole.also]
+            whole = spent(events * executions, whole.delta)
         return whole.epsilon, whole.accountant
 
     @cached_property

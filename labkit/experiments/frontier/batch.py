@@ -30,12 +30,14 @@ class Batch:
     Args:
         jobs: grid points with the same epsilon, and seeds.
         done, expected: network-steps, for progress.
+        begun: what this process has put on record of each stage (`frontier.begun`): the number of its last part.
     """
 
     jobs: Sequence[Job]
     resources: Resources
     done: float = 0.0
     expected: float = 1.0
+    begun: dict[str, int] = field(default_factory=dict)
     _keys: dict[tuple[int, str], int] = field(default_factory=dict)
     _mechanisms: dict[Plan, str] = field(default_factory=dict)
     _parents: dict[int, Params] = field(default_factory=dict)

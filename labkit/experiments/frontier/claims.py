@@ -31,7 +31,8 @@ def invariants(view: View) -> list[Claim]:
     rows = view.results()
     charged = [row for row in rows if "epsilon_spent" in row]
     words_spent = [row for row in charged if row["epsilon"] in (CLIPPED, PLAIN)]
-    spent = [(row["epsilon_spent"], row["epsilon"]) for row in charged if row not in words_spent]
+    redone = [row for row in charged if row.get("executions", 1) > 1]
+    spent = [(row["epsilon_spent"], row["epsilon"]) for row in charged if row not in words_spent and row not in redone]
     audited = [(row["epsilon_lower"], row["epsilon_claimed"]) for row in view.series("audit")]
     edges = edge_rates(view.series("tuning"))
     made = [
@@ -48,6 +49,14 @@ def invariants(view: View) -> list[Claim]:
             f"{len(rows)} results compared",
         ),
     ]
+    if redone:
+        made.append(
+            Claim(
+                "what a stop made a network do again is charged",
+                all(row["epsilon_spent"] > row["epsilon"] for row in redone),
+                f"{len(redone)} results with noise from the operating system were resumed",
+            )
+        )
     if edges:
         at_edge = sum(edges)
         made.append(

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from labkit.experiments.frontier.arms import Arm, Network
 from labkit.experiments.frontier.audits import audits
 from labkit.experiments.frontier.batch import Batch, Table, digest
+from labkit.experiments.frontier.begun import begin, begin_jobs, fresh, times
 from labkit.experiments.frontier.choosing import Cell, cell_of, choose_masks, repeated, winner
 from labkit.experiments.frontier.keeping import WEIGHT, packed, weights
 from labkit.experiments.frontier.ledger import ledger, spent_so_far
@@ -14,7 +15,7 @@ from labkit.experiments.frontier.pictures import pictures
 from labkit.experiments.frontier.spec import CHOSEN, DENSE, RANDOM, REPEATS, SHARED, SIMULATED, TUNED
 from labkit.experiments.frontier.training import Told, train
 from labkit.experiments.frontier.tuned import Tuned
-from labkit.experiments.frontier.tuning import CLIPS, tune, tuned_arms, tuned_networks
+from labkit.experiments.frontier.tuning import CLIPS, tune, tuned_arms, tuned_networks, tuning_stage
 from labkit.population import Params
 from labkit.runs.events import Chunk, Event, Point, Result
 from labkit.runs.experiment import Job, Resources
@@ -37,10 +38,11 @@ def run(jobs: Sequence[Job], resources: Resources) -> Iterator[tuple[int, Event]
     if tuned:
         yield from ((batch.lead, point) for arm in tuned.variants for point in tuned.points(tuned.choice(arm)))
     releases = 2 if batch.point.learning_rate == TUNED else 1  # at its own rate, and at the dense network's
-    yield from ledger(batch, [*networks, *(tuned_networks(batch, tuned) if tuned else [])], releases)
+    stages = [learning_stage(batch, tuned), *([tuning_stage(batch)] if tuned else [])]
+    yield from ledger(batch, [*networks, *(tuned_networks(batch, tuned) if tuned else [])], releases, stages)
     for place, job in enumerate(batch.jobs):
         for arm in batch.arms(job):
-            yield place, result(batch, tuned, arm, rows[place, arm.name])
+            yield place, result(batch, tuned, arm, rows[place, arm.name], times(batch, job))
 
 
 def settings(batch: Batch, tuned: Tuned | None, arm: Arm) -> dict[str, tuple[Arm, float]]:
@@ -61,6 +63,17 @@ def _clipped_as(arm: Arm, other: Arm) -> Arm:
     return arm if arm.plan.clip_norm == other.plan.clip_norm else arm.clipped_to(other.plan.clip_norm)
 
 
+def learning_stage(batch: Batch, tuned: Tuned | None) -> str:
+    """What choosing and training are on record as."""
+    rates = [
+        (place, arm.name, suffix, rate)
+        for place, job in enumerate(batch.jobs)
+        for arm in batch.arms(job)
+        for suffix, (_, rate) in settings(batch, tuned, arm).items()
+    ]
+    return f"learned-{digest(rates, [(job.seed, job.point.hashed()) for job in batch.jobs])}"
+
+
 Rows = dict[tuple[int, str], dict[str, Table]]
 
 
@@ -70,6 +83,9 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows
     Returns:
         for each place and arm what its network reached, by the rate's suffix; and all networks.
     """
+    key = learning_stage(batch, tuned)
+    if key not in batch.resources.chunks:
+        yield from begin_jobs(batch)
     chosen = yield from choose_masks(batch)
     wanted: dict[tuple[int, str, str], list[Network]] = {}
     for place, job in enumerate(batch.jobs):
@@ -91,8 +107,6 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows
         for place in places.get(network, []):
             yield place, curve_point(batch.jobs[place], network.arm.name, step, accuracy)
 
-    rates = [(*which, some[0].rate) for which, some in wanted.items()]
-    key = f"learned-{digest(rates, [(job.seed, job.point.hashed()) for job in batch.jobs])}"
     if key in batch.resources.chunks:
         kept = dict(batch.resources.chunks[key])
         # Points that the first replicate said before this chunk are in the store; the others' were dropped.
@@ -101,6 +115,7 @@ def learn(batch: Batch, tuned: Tuned | None) -> Generator[Told, None, tuple[Rows
                 for step, accuracy in zip(batch.point.looks(), own.tolist(), strict=True):
                     yield place, curve_point(batch.jobs[place], name, step, accuracy)
     else:
+        yield from begin(batch, key, networks)
         trained: dict[Network, Params] | None = {} if batch.point.keep_weights else None
         learned = yield from train(batch, networks, "training", look=curve, trained=trained)
         which = winners(batch, wanted, networks, learned)
@@ -145,8 +160,8 @@ def networks_of(
     return [Network(arm, job.seed, rate, candidate)]
 
 
-def result(batch: Batch, tuned: Tuned | None, arm: Arm, reached: dict[str, Table]) -> Result:
-    """The stored numbers of one arm of one replicate."""
+def result(batch: Batch, tuned: Tuned | None, arm: Arm, reached: dict[str, Table], executions: int) -> Result:
+    """The stored numbers of one arm of one replicate, which was begun so many times."""
     set_to, own = settings(batch, tuned, arm), reached[""]
     plan = set_to[""][0].plan
     values = {
@@ -170,7 +185,9 @@ def result(batch: Batch, tuned: Tuned | None, arm: Arm, reached: dict[str, Table
         values["clip_norm"] = plan.clip_norm
     if plan.private and arm.kind != SIMULATED:
         values["delta"] = plan.delta
-        values["epsilon_spent"], values["accountant"] = batch.plans.cost(arm)
+        values["epsilon_spent"], values["accountant"] = batch.plans.cost(arm, executions)
+    if fresh(batch):
+        values["executions"] = executions
     if arm.candidates:
         values["candidates"] = arm.candidates
     if tuned is not None and arm.kind != SIMULATED:

@@ -9,6 +9,7 @@ import torch
 from labkit.errors import LabError
 from labkit.experiments.frontier.arms import Arm, Network
 from labkit.experiments.frontier.batch import Batch, digest
+from labkit.experiments.frontier.begun import begin
 from labkit.experiments.frontier.spec import DENSE, SHARED, SIMULATED, TUNED
 from labkit.experiments.frontier.training import train
 from labkit.experiments.frontier.tuned import Tuned, beyond, first_grid
@@ -32,10 +33,16 @@ def tuned_arms(batch: Batch) -> list[Arm]:
     return list(dict.fromkeys(arm.tuned_as() for arm in every if arm.kind != SIMULATED))
 
 
+def tuning_stage(batch: Batch) -> str:
+    """What the tuning is on record as."""
+    point = batch.point
+    return f"tuning-{digest(tuned_arms(batch), tuning_seeds(batch), point.rates, point.clip_norm)}"
+
+
 def tune(batch: Batch) -> Generator[tuple[int, Event], None, Tuned]:
     """Find every arm's learning rate and clip norm, yielding events; from a stored chunk where a run is resumed."""
     arms, point = tuned_arms(batch), batch.point
-    key = f"tuning-{digest(arms, tuning_seeds(batch), point.rates, point.clip_norm)}"
+    key = tuning_stage(batch)
     tuned = Tuned(first_grid(point.rates))
     if key in batch.resources.chunks:
         _restore(tuned, arms, batch.resources.chunks[key])
@@ -45,18 +52,18 @@ def tune(batch: Batch) -> Generator[tuple[int, Event], None, Tuned]:
         tuned.variants[arm] = [arm.clipped_to(clip) for clip in clips] or [arm]
     waiting = [variant for variants in tuned.variants.values() for variant in variants]
     while waiting:
-        yield from _rates(batch, tuned, waiting)
+        yield from _rates(batch, tuned, waiting, key)
         waiting = [more for arm in arms if (more := _next_clip(tuned, arm))]
     yield 0, Chunk(key, _table(arms, tuned))
     return tuned
 
 
-def _rates(batch: Batch, tuned: Tuned, arms: Sequence[Arm]) -> Generator[tuple[int, Event], None, None]:
+def _rates(batch: Batch, tuned: Tuned, arms: Sequence[Arm], key: str) -> Generator[tuple[int, Event], None, None]:
     """Tune the learning rates of arms at their clip norms."""
     waiting = {arm: list(tuned.first) for arm in arms}
     tuned.rounds |= dict.fromkeys(arms, 0)
     while waiting:
-        yield from _round(batch, tuned, waiting)
+        yield from _round(batch, tuned, waiting, key)
         waiting = {arm: more for arm in waiting if (more := beyond(tuned.rates[arm], tuned.place(arm)))}
         for arm in waiting:
             tuned.rounds[arm] += 1
@@ -80,11 +87,14 @@ def _next_clip(tuned: Tuned, arm: Arm) -> Arm | None:
     return more
 
 
-def _round(batch: Batch, tuned: Tuned, waiting: dict[Arm, list[float]]) -> Generator[tuple[int, Event], None, None]:
+def _round(
+    batch: Batch, tuned: Tuned, waiting: dict[Arm, list[float]], key: str
+) -> Generator[tuple[int, Event], None, None]:
     seeds = tuning_seeds(batch)
     networks = [
         Network(arm, seed, rate, purpose="tuning") for arm, rates in waiting.items() for rate in rates for seed in seeds
     ]
+    yield from begin(batch, key, networks)
     reached = yield from train(batch, networks, "tuning learning rates")
     accuracy = reached["selection_accuracy"].double().view(-1, len(seeds)).mean(1).tolist()
     for arm, rates in waiting.items():
