@@ -59,6 +59,33 @@ def memory_free(device: torch.device) -> int:
     return left if bound is None else min(left, bound)
 
 
+def card(device: torch.device) -> str:
+    """A CUDA card's own id: the same in every process, whichever cards that one sees."""
+    import torch
+
+    return str(torch.cuda.get_device_properties(device).uuid)
+
+
+def free_memory(device: torch.device, error: BaseException | None = None) -> None:
+    """Give memory of a card back to other processes: what no tensor needs any more; on a CPU nothing.
+
+    Args:
+        error: on its way up. It would keep what the functions that it has left worked with: their locals are dropped.
+    """
+    if device.type != "cuda":
+        return
+    import gc
+    import traceback
+
+    import torch
+
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
 def memory_peak(device: torch.device) -> int:
     """Bytes at the highest so far: of this process's tensors on the card, or of the whole process on a CPU."""
     import torch

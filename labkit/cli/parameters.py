@@ -55,18 +55,21 @@ def given(args: argparse.Namespace, **more: str | None) -> dict[str, str]:
 
 
 def checked(experiment: Experiment, spec: Spec) -> tuple[Store, Split]:
-    """The Spec's store and data, after everything that can be wrong with them or the Spec was looked for.
+    """The Spec's store and data, after everything that can be wrong with them or the Spec was looked for; on a card
+    that others share when it is this process's turn, since the check asks how much memory is free.
 
     Raises:
         BadInput: the store, the device or the data cannot be used, or the experiment's own check says no.
     """
     from labkit.device import resolve
     from labkit.runs.inputs import load_inputs
+    from labkit.runs.turns import in_turn
 
-    resolve(spec.device)
+    device = resolve(spec.device)
     store = opened(spec)
     data = load_inputs(spec, store)
-    experiment.check(spec, data)
+    with in_turn(device, lambda words: print(f"labkit: {words}", file=sys.stderr)):
+        experiment.check(spec, data)
     return store, data
 
 

@@ -18,6 +18,8 @@ from labkit.runs.pace import Pace
 from labkit.runs.pieces import Piece, claimed, earlier, events_of, pieces, planned, planned_record
 from labkit.runs.record import describe_run
 from labkit.runs.store import Store
+from labkit.runs.turns import turns_of
+from labkit.runs.view import View
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from labkit.data import Split
     from labkit.data.corpus import Corpus
     from labkit.runs.lease import Lease
+    from labkit.runs.turns import NoTurns, Turns
     from labkit.spec import Spec
 
 CHECKPOINT_SECONDS = 15.0
@@ -38,8 +41,8 @@ class Update:
 
     Args:
         key: of the replicate that it belongs to, or of the first of those that are run together; None while data are
-            loaded.
-        point: of that replicate; None while data are loaded, and where several are run together.
+            loaded or a turn on the device is waited for.
+        point: of that replicate; None where it has no key, and where several are run together.
         done, total: replicates, the finished share of the current one included.
         seconds_left: expected for the rest of the Spec; None while unknown.
     """
@@ -55,9 +58,13 @@ class Update:
 class Worker:
     """Runs every replicate of every grid point that the store does not hold yet.
 
+    On a card that it shares it has a turn for each piece, and begins nothing before: nobody else waits for a replicate
+    whose owner waits. While nobody waits for the card it is kept from piece to piece.
+
     Args:
         experiment, spec, store: what is run, with which parameters, kept where.
         load: returns the split data of a Spec.
+        turns: on the device; None for those that the environment asks for (`labkit.runs.turns`).
         clock: seconds from any origin.
     """
 
@@ -68,10 +75,11 @@ class Worker:
         store: Store,
         *,
         load: Callable[[Spec, Store], Split | Corpus] = load_inputs,
+        turns: Turns | NoTurns | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.experiment, self.spec, self.store = experiment, spec, store
-        self._load, self._pace = load, Pace(clock)
+        self._load, self._turns, self._pace = load, turns, Pace(clock)
         self._points: dict[RunKey, list[Point]] = {}
         self._points_at = self._checkpoint_at = -math.inf
 
@@ -101,25 +109,68 @@ class Worker:
         yield self._update(Progress(0, 1, "loading data"))
         device = devices.resolve(self.spec.device)
         data = self._load(self.spec, self.store)
-        self.experiment.check(self.spec, data)
+        turns = self._turns or turns_of(device)
+        try:
+            yield from self._pieces(device, data, turns)
+        except (Exception, KeyboardInterrupt) as error:
+            _give_back(turns, device, error)
+            raise
+        finally:
+            _give_back(turns, device)
+
+    def _pieces(self, device: torch.device, data: Split | Corpus, turns: Turns | NoTurns) -> Iterator[Update]:
+        if not self._stored(device, data):  # else there is nothing to wait for, and nothing to refuse
+            yield from self._turn(turns, None)  # the check looks how much memory is free
+            self.experiment.check(self.spec, data)
         record = planned_record(self.spec, describe_run(device), data.fingerprint)
         waiting, finished = planned(self.experiment, self.spec, self.store, data.fingerprint, device.type, record)
         self._pace.begin(total=finished + len(waiting), done=finished)
         while waiting:
             busy = []
             for together in pieces(self.experiment, waiting):
+                yield from self._turn(turns, self._expected(len(together)))
                 leases, own, others = claimed(self.store, together, record)
                 busy += others
                 self._pace.skip(len(together) - len(own) - len(others))
                 if own:
-                    yield from self._replicates(leases, own, device, data)
+                    yield from self._replicates(leases, own, device, data, turns)
+                if turns.waited_for():
+                    _give_back(turns, device)
             waiting = busy
             if busy:
+                _give_back(turns, device)  # whoever writes them may need it
                 yield self._update(Progress(0, 1, "waiting: another worker is at it"), *busy[0])
-                time.sleep(WAIT_SECONDS)
+                self._rest()
+
+    def _stored(self, device: torch.device, data: Split | Corpus) -> bool:
+        """Whether there is nothing left to do."""
+        view = View(self.store, self.experiment, self.spec, data.fingerprint, device.type)
+        return view.complete and len(view.impossible()) < len(self.spec.points())
+
+    def _turn(self, turns: Turns | NoTurns, seconds: float | None) -> Iterator[Update]:
+        """Wait for a turn on the device, which will be needed for so long."""
+        while (ahead := turns.come(seconds)) is not None:
+            yield self._update(Progress(0, 1, str(ahead)))
+            self._rest()
+
+    def _rest(self) -> None:
+        """Waiting is no work."""
+        self._pace.rest()
+        time.sleep(WAIT_SECONDS)
+        self._pace.go()
+
+    def _expected(self, replicates: float) -> float | None:
+        """Seconds that so many replicates will take; None while that is unknown."""
+        left, rest = self._pace.seconds_left(), self._pace.total - self._pace.done
+        return None if left is None or rest <= 0 else left * replicates / rest
 
     def _replicates(
-        self, leases: list[Lease], piece: Piece, device: torch.device, data: Split | Corpus
+        self,
+        leases: list[Lease],
+        piece: Piece,
+        device: torch.device,
+        data: Split | Corpus,
+        turns: Turns | NoTurns,
     ) -> Iterator[Update]:
         keys, began, finished = [key for key, _ in piece], self._pace.elapsed(), False
         share = self._pace.enter(len(keys))
@@ -132,6 +183,7 @@ class Worker:
                 for place, event in events:
                     if isinstance(event, Progress):
                         share.advance(event.done / event.total if event.total else 0.0)
+                        turns.expect(self._expected(share.size - share.done))
                     self._keep(keys[place], event)
                     try:
                         yield self._update(event, *shown)
@@ -180,3 +232,10 @@ class Worker:
 
     def _update(self, event: Event, key: RunKey | None = None, point: Spec | None = None) -> Update:
         return Update(event, key, point, self._pace.done, self._pace.total, self._pace.seconds_left())
+
+
+def _give_back(turns: Turns | NoTurns, device: torch.device, error: BaseException | None = None) -> None:
+    """End the turn, with the card's memory free for the next."""
+    if turns.held:
+        devices.free_memory(device, error)
+    turns.leave()
