@@ -56,7 +56,7 @@ panel: $(READY)  ## take the README's picture of the panel in a real browser
 
 site-pictures: $(READY)  ## take the README's pictures of the site in a real browser
 	@$(RUN) -m pytest -q tests/browser/test_site_in_browser.py
-	@$(RUN) -m tools.site_pictures
+	@$(RUN) -m tools.site.pictures
 
 axe: $(READY)  ## try the panel by keys, by axe-core and on a projector in a real browser, and print what was tried
 	@$(RUN) -m pytest -q tests/browser/test_accessible.py $(ARGS)

@@ -7,9 +7,10 @@ import re
 
 from nbformat import NotebookNode
 
+from labkit.charts.png import heard
+
 PICTURES = ("image/png", "image/svg+xml", "image/jpeg")
 STATIC = (*PICTURES, "text/html", "text/markdown", "text/plain")
-LINES = 6  # of a picture's description
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
@@ -46,14 +47,6 @@ def title(notebook: NotebookNode) -> str:
     return next((text for cell in notebook.cells if cell.cell_type == "markdown" for text in headings(cell.source)), "")
 
 
-def _heard(description: str) -> str:
-    """A description that somebody listens to at every picture: its first lines, and how many more there were."""
-    lines = description.split("\n")
-    if len(lines) <= LINES + 1:
-        return description
-    return "\n".join([*lines[:LINES], f"and {len(lines) - LINES} more lines"])
-
-
 def _static_output(output: NotebookNode, heading: str) -> NotebookNode | None:
     if output.output_type == "stream":
         # A progress line overwrites itself: only what stayed on the terminal stays here.
@@ -67,7 +60,7 @@ def _static_output(output: NotebookNode, heading: str) -> NotebookNode | None:
     if picture:
         output.data = NotebookNode({picture: output.data[picture]})
         size = output.metadata.get(picture, {})
-        output.metadata = NotebookNode({picture: {**size, "alt": _heard(size.get("alt") or heading)}})
+        output.metadata = NotebookNode({picture: {**size, "alt": heard(size.get("alt") or heading)}})
         return output
     output.metadata = NotebookNode()
     if "<script" in output.data.get("text/html", ""):

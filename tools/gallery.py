@@ -23,9 +23,9 @@ from PIL import Image
 from labkit import cli, experiments
 from tools.executed import headings, static
 from tools.report import NotSelfContained
-from tools.site_build import SITE, build
-from tools.site_pages import HOME
-from tools.site_words import SiteError
+from tools.site.build import SITE, build
+from tools.site.pages import HOME
+from tools.site.words import SiteError
 
 GALLERY = Path("docs/executed")
 BAD_INPUT = 2

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import altair as alt
 
-from labkit.charts.png import Still, still
+from labkit.charts.png import Still, heard, still
 from labkit.charts.theme import DASHES, PALETTE, WIDTH, arm, arm_colour, arm_dash, in_order, themed
 from widgets.feed import Feed
 
@@ -77,7 +77,8 @@ def in_words(experiment: Experiment, rows: Iterable[Mapping[str, Any]], verdict:
             last.setdefault(row["arm"], {})[row.get("name"), row.get("seed")] = row[said["y"]]
     ends = [f"{arm(name).words} {sum(last[name].values()) / len(last[name]):.3g}" for name in in_order(last)]
     axes = f"Chart of {_of_y(said)[0]} against {said['x_title']}."
-    return "\n".join(part for part in (axes, f"Lines end at: {', '.join(ends)}." if ends else "", verdict) if part)
+    ended = f"Lines end at: {', '.join(ends)}." if ends else ""
+    return heard("\n".join(part for part in (axes, ended, verdict) if part))
 
 
 def _of_y(said: Mapping[str, Any]) -> tuple[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from labkit.charts.theme import LETTERS
 
+LINES = 6  # of a description
 SCALE = 2.0  # pixels per chart unit: sharp on screens of high density
 
 
@@ -58,7 +59,7 @@ def still(chart: Any, scale: float = SCALE, verdict: str = "") -> Still:
 
 
 def in_words(chart: Any, verdict: str = "") -> str:
-    """A chart's title, the lines below it and the verdict: a text in place of the picture."""
+    """A chart's title, the lines below it and the verdict: a text to listen to in place of the picture."""
     title = chart.to_dict().get("title", "")
     title, below = (title["text"], title.get("subtitle", [])) if isinstance(title, dict) else (title, [])
     lines: list[str] = []
@@ -68,4 +69,12 @@ def in_words(chart: Any, verdict: str = "") -> str:
             lines[-1] += f"\n{line}"
         else:
             lines.append(line)
-    return "\n".join(part for part in (title, "; ".join(lines).replace("\n", " "), verdict) if part)
+    return heard("\n".join(part for part in (title, "; ".join(lines).replace("\n", " "), verdict) if part))
+
+
+def heard(description: str) -> str:
+    """A description that somebody listens to at every picture: its first lines, and how many more there were."""
+    lines = description.split("\n")
+    if len(lines) <= LINES + 1:
+        return description
+    return "\n".join([*lines[:LINES], f"and {len(lines) - LINES} more lines"])

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser
 from seen_and_said import CONTRASTS, rules
 from watching import ARTEFACTS, watched
 
-from tools.site_build import build
+from tools.site.build import build
 
 pytestmark = pytest.mark.browser
 

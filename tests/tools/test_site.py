@@ -12,9 +12,9 @@ from bs4 import BeautifulSoup
 from PIL import Image
 
 from tools import report
-from tools.site_build import build
-from tools.site_links import check
-from tools.site_words import first_sentences, sections, slug
+from tools.site.build import build
+from tools.site.links import check
+from tools.site.words import first_sentences, sections, slug
 
 ROOT = Path(__file__).parents[2]
 

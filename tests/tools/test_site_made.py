@@ -14,10 +14,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from tools import gallery, report
-from tools.site_build import build
-from tools.site_links import check
-from tools.site_pages import KNOWN
-from tools.site_words import SiteError
+from tools.site.build import build
+from tools.site.links import check
+from tools.site.pages import KNOWN
+from tools.site.words import SiteError
 
 README = """# small
 

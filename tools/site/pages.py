@@ -9,7 +9,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from tools.executed import static, title
-from tools.site_words import Section, SiteError, sections, slug
+from tools.site.words import Section, SiteError, sections, slug
 
 README, EXECUTED, HOME = "README.md", "docs/executed", "index.html"
 # A heading of the README, or another file: its page, its name, and what a reader finds there.

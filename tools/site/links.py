@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from tools.site_words import SiteError
+from tools.site.words import SiteError
 
 LOADED = ("src", "href")
 

@@ -15,12 +15,12 @@ from bs4 import BeautifulSoup, Tag
 
 from tools import report
 from tools.executed import title
-from tools.site_html import Pictures, Surroundings, dressed, html_of, inline
-from tools.site_index import index
-from tools.site_links import check
-from tools.site_pages import EXECUTED, README, Notebook, Plan, TextPage
-from tools.site_shell import STYLE, Body, page
-from tools.site_words import PICTURE, SiteError
+from tools.site.html import Pictures, Surroundings, dressed, html_of, inline
+from tools.site.index import index
+from tools.site.links import check
+from tools.site.pages import EXECUTED, README, Notebook, Plan, TextPage
+from tools.site.shell import STYLE, Body, page
+from tools.site.words import PICTURE, SiteError
 
 SITE = Path("outputs/site")
 RESULTS = "docs/results"

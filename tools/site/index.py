@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 
 from labkit.stats.verdict import BETTER, NO_DIFFERENCE, UNDECIDED, WORSE
-from tools.site_html import VERDICTS, Picture, Pictures, Surroundings, dressed, html_of, inline
-from tools.site_pages import HOME, README, Notebook, Plan
-from tools.site_shell import Body
-from tools.site_words import first_sentences
+from tools.site.html import VERDICTS, Picture, Pictures, Surroundings, dressed, html_of, inline
+from tools.site.pages import HOME, README, Notebook, Plan
+from tools.site.shell import Body
+from tools.site.words import first_sentences
 
 LEGEND = (
     ((BETTER, WORSE), "A difference that is more than chance, and may well be larger than the margin."),

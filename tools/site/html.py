@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from labkit.stats.verdict import BETTER, NO_DIFFERENCE, SLIGHTLY_BETTER, SLIGHTLY_WORSE, UNDECIDED, WORSE
-from tools.site_words import SiteError, slug
+from tools.site.words import SiteError, slug
 
 FOLDER = "pictures"
 # A verdict's word, and its colour, without which it can be read; of two that end alike the longer stands first.

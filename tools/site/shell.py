@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools import report
-from tools.site_pages import HOME, Plan
+from tools.site.pages import HOME, Plan
 
 STYLE = Path(__file__).with_name("site.css")
 TOP = (
