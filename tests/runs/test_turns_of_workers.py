@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from itertools import pairwise
@@ -10,6 +11,7 @@ from fake_experiment import EXPERIMENT, FakeSpec
 from killable import processes
 from queueing import run_all, work_in_turn
 
+from labkit.cli.parameters import checked
 from labkit.errors import BadInput
 from labkit.runs import Store, Worker
 from labkit.runs.events import Progress
@@ -229,3 +231,19 @@ def test_one_that_waits_between_pieces_has_claimed_nothing(store, other, card):
     assert statuses(store) == ["finished"]
     first.close()
     second.close()
+
+
+def test_a_command_looks_for_what_can_be_refused_in_its_turn(tmp_path, monkeypatch):
+    order = []
+
+    @contextlib.contextmanager
+    def in_turn(device, say):
+        order.append(f"in on {device}")
+        yield
+        order.append("out")
+
+    monkeypatch.setattr("labkit.runs.turns.in_turn", in_turn)
+    experiment = dataclasses.replace(EXPERIMENT, check=lambda *unused: order.append("check"))
+    opened, _ = checked(experiment, SPEC.changed(store=str(tmp_path / "own")))
+    opened.close()
+    assert order == ["in on cpu", "check", "out"]
