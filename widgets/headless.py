@@ -44,4 +44,5 @@ def train(worker: Worker, say: Callable[[str], None], clock: Callable[[], float]
                 say(line + left)
     finally:
         updates.close()
-    say(f"finished: {words.replicates(update.done, update.total)} in {words.duration(clock() - began)}")
+    ended = words.replicates(update.done, update.total)
+    say(f"finished: {ended} in {words.duration(clock() - began)}" if ended else "finished: all of it was stored already")

@@ -51,6 +51,12 @@ def test_it_trains_to_the_end_and_shows_a_still_figure(
     panel.close()
 
 
+def test_what_was_stored_is_said_to_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        LivePanel(FakeSpec.of(store=str(tmp_path), seeds=1), experiment=EXPERIMENT).close()
+    assert capsys.readouterr().out.splitlines()[-1] == "finished: all of it was stored already"
+
+
 def test_live_and_still_are_one_chart(tmp_path: Path) -> None:
     """The picture is the live chart's specification with the live chart's rows."""
     from widgets.live_curve import live_curve, with_rows
