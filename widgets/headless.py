@@ -45,4 +45,5 @@ def train(worker: Worker, say: Callable[[str], None], clock: Callable[[], float]
     finally:
         updates.close()
     ended = words.replicates(update.done, update.total)
-    say(f"finished: {ended} in {words.duration(clock() - began)}" if ended else "finished: all of it was stored already")
+    taken = f"{ended} in {words.duration(clock() - began)}" if ended else "all of it was stored already"
+    say(f"finished: {taken}")
