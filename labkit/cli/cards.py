@@ -97,7 +97,6 @@ def _guaranteed(offer: Offer, ledger: Sequence[Mapping[str, Any]]) -> list[str]:
         "executions": f"{again}: what a stop made it do again is charged" if again > 1 else 1,
     }
     charged = released.charged
-    charged = released.charged
     said = [
         f"These weights are ({values['epsilon_spent']!r}, {values['delta']!r})-differentially private for adding or "
         f"removing {_text(released.unit)} of the training split.",

@@ -9,6 +9,7 @@ import time
 
 import psutil
 import pytest
+from clock import Clock
 from fake_experiment import FakeSpec
 from killable import processes
 
@@ -22,16 +23,9 @@ SPEC = FakeSpec.of(sparsity=0.5)
 KEY = RunKey("99", "a" * 16, 0, "cpu")
 
 
-class Clock:
-    now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(1000.0)
 
 
 @pytest.fixture

@@ -1,20 +1,14 @@
 from __future__ import annotations
 
 import pytest
+from clock import Clock
 
 from labkit.runs.pace import Pace
 
 
-class Clock:
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(100.0)
 
 
 @pytest.fixture

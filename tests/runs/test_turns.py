@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from clock import Clock
 from killable import processes
 from queueing import run_all, take, take_and_hold
 
@@ -22,16 +23,9 @@ from labkit.runs.turns import NoTurns, Turns, in_turn, turns_of
 CARD = SimpleNamespace(type="cuda")
 
 
-class Clock:
-    now = 50.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(50.0)
 
 
 @pytest.fixture
