@@ -115,11 +115,12 @@ class Board:
             self.status.add_class(f"labkit-{tone}").add_class(f"labkit-is-{state}")
 
     def close(self) -> None:
-        """Take every widget off the page."""
+        """Take every widget off the page, with the layouts and styles that ipywidgets would keep."""
         waiting: list[W.Widget] = [self.widget]
         while waiting:
             widget = waiting.pop()
             waiting += getattr(widget, "children", ())
+            waiting += (getattr(widget, name) for name in ("layout", "style") if widget.has_trait(name))
             widget.close()
 
     def show_verdict(self, text: str) -> None:

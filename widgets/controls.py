@@ -11,6 +11,7 @@ import traitlets
 from labkit.errors import BadInput
 from labkit.spec import Spec
 from widgets.field import Field, text
+from widgets.parts import Parts
 
 
 class Controls(traitlets.HasTraits):
@@ -45,8 +46,9 @@ class Controls(traitlets.HasTraits):
         super().__init__(spec=spec)
         self._lock = lock or threading.RLock()
         self._showing, self._fixed = False, fixed
+        parts = Parts()
         self.fields = {
-            name: Field(item, self._lock)
+            name: Field(item, self._lock, parts)
             for name, item in sorted(spec.controls().items(), key=lambda pair: _place(pair[0]))
             if name not in (*hidden, *fixed)
         }

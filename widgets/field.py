@@ -9,6 +9,7 @@ import ipywidgets as W
 
 from labkit.spec import Control, typed
 from widgets import sliders
+from widgets.parts import Parts
 
 
 class Field:
@@ -25,19 +26,19 @@ class Field:
 
     Args:
         lock: held by whoever shows a value, and while a slider's edit is worked on.
+        parts: what makes the widgets of all rows.
     """
 
-    def __init__(self, item: Control, lock: threading.RLock) -> None:
+    def __init__(self, item: Control, lock: threading.RLock, parts: Parts) -> None:
         self.item = item
         self._lock = lock
-        self.entry = _entry(item)
-        self.slider = sliders.slider(item)
-        self.complaint = W.Label().add_class("labkit-error")
-        self.note = W.Label().add_class("labkit-note").add_class("labkit-quiet")
-        self.help = W.Label(f"{item.help}; {item.allowed()}").add_class("labkit-help").add_class("labkit-unseen")
-        parts = [self.entry.add_class("labkit-entry"), self._middle(), self.note, self.complaint, self.help]
-        self.widget = W.Box(parts)
-        self.widget.add_class("labkit-field").add_class(f"labkit-field-{item.name}")
+        self.entry = _entry(item, parts)
+        self.slider = sliders.slider(item, parts)
+        self.complaint = parts(W.Label, classes="labkit-error")
+        self.note = parts(W.Label, classes="labkit-note labkit-quiet")
+        self.help = parts(W.Label, f"{item.help}; {item.allowed()}", classes="labkit-help labkit-unseen")
+        row = [self.entry, self._middle(parts), self.note, self.complaint, self.help]
+        self.widget = parts(W.Box, row, classes=f"labkit-field labkit-field-{item.name}")
         if self.slider:
             self.slider.observe(self._slid, "value")
         self._showing = False
@@ -80,21 +81,22 @@ class Field:
             if not self._showing:
                 self.entry.value = text(sliders.stop(self.item, change["new"]))
 
-    def _middle(self) -> W.Box:
+    def _middle(self, parts: Parts) -> W.Box:
         if not self.slider:
-            return W.Box([W.Label(self.item.help).add_class("labkit-quiet")]).add_class("labkit-middle")
+            return parts(W.Box, [parts(W.Label, self.item.help, classes="labkit-quiet")], classes="labkit-middle")
         low, high = (f"{end:,.0f}" if self.item.kind == "int" else f"{end:g}" for end in sliders.ends(self.item))
-        ends = W.Box([W.Label(self.item.low or low), W.Label(self.item.high or high)])
-        return W.Box([self.slider, ends.add_class("labkit-ends").add_class("labkit-quiet")]).add_class("labkit-middle")
+        words = [parts(W.Label, self.item.low or low), parts(W.Label, self.item.high or high)]
+        ends = parts(W.Box, words, classes="labkit-ends labkit-quiet")
+        return parts(W.Box, [self.slider, ends], classes="labkit-middle")
 
 
-def _entry(item: Control) -> W.Text | W.Dropdown | W.Checkbox:
-    common = {"description": sliders.label(item)}
+def _entry(item: Control, parts: Parts) -> W.Text | W.Dropdown | W.Checkbox:
+    common = {"description": sliders.label(item), "classes": "labkit-entry"}
     if item.kind == "bool":
-        return W.Checkbox(indent=False, **common)
+        return parts(W.Checkbox, indent=False, **common)
     if item.choices and not item.grid:
-        return W.Dropdown(options=item.choices, **common)
-    return W.Text(continuous_update=False, **common)
+        return parts(W.Dropdown, options=item.choices, **common)
+    return parts(W.Text, continuous_update=False, **common)
 
 
 def text(value: Any) -> str:

@@ -7,14 +7,20 @@ import math
 import ipywidgets as W
 
 from labkit.spec import Control
+from widgets.parts import Parts
 
 WIDE = 1000  # ends whose ratio reaches this are too far apart for a linear scale
 
 Slider = W.FloatSlider | W.FloatLogSlider
 
 
-def slider(item: Control) -> Slider | None:
-    """The slider of a number whose ends have words or whose scale is a log scale; None for any other parameter."""
+def slider(item: Control, parts: Parts | None = None) -> Slider | None:
+    """The slider of a number whose ends have words or whose scale is a log scale; None for any other parameter.
+
+    Args:
+        parts: what makes it; None makes it alone.
+    """
+    parts = parts or Parts()
     if item.kind not in ("int", "float") or not (item.low or item.high or item.log):
         return None
     low, high = ends(item)
@@ -22,12 +28,12 @@ def slider(item: Control) -> Slider | None:
     # turn into 0.91 by itself.
     if is_log(item):
         low, high = math.log10(low), math.log10(high)
-        return W.FloatLogSlider(
-            min=low, max=high, step=(high - low) / 200, readout_format=".2r", continuous_update=False
-        )
+        scale = {"min": low, "max": high, "step": (high - low) / 200}
+        return parts(W.FloatLogSlider, readout_format=".2r", continuous_update=False, **scale)
     step = linear_step(item)
     decimals = max(0, -round(math.log10(step)))
-    return W.FloatSlider(min=low, max=high, step=step, readout_format=f".{decimals}f", continuous_update=False)
+    scale = {"min": low, "max": high, "step": step}
+    return parts(W.FloatSlider, readout_format=f".{decimals}f", continuous_update=False, **scale)
 
 
 def stop(item: Control, position: float) -> int | float:
