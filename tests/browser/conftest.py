@@ -19,10 +19,22 @@ def browser(chromium_path: str) -> Iterator[Browser]:
         launched.close()
 
 
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Lets fixtures know whether their test has failed."""
+    report = yield
+    if report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
 def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A page; at the end nothing may have left this machine and no script may have failed."""
-    with watched(browser, request.node.name) as opened:
+    with watched(browser, request.node.name, lambda: request.node.stash.get(FAILED, False)) as opened:
         yield opened
 
 
