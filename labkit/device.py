@@ -66,6 +66,24 @@ def card(device: torch.device) -> str:
     return str(torch.cuda.get_device_properties(device).uuid)
 
 
+def cards(name: str, most: int | None = None) -> list[torch.device]:
+    """The CUDA cards that processes of a run on this device may be dealt out to: all that are visible, or the first.
+
+    Args:
+        name: as for `resolve`; none where it stands for the CPU.
+        most: how many at most.
+
+    Raises:
+        BadInput: as `resolve`.
+    """
+    import torch
+
+    if resolve(name).type != "cuda":
+        return []
+    count = torch.cuda.device_count()
+    return [torch.device("cuda", number) for number in range(count if most is None else min(most, count))]
+
+
 def free_memory(device: torch.device, error: BaseException | None = None) -> None:
     """Give memory of a card back to other processes: what no tensor needs any more; on a CPU nothing.
 

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as W
 
 from labkit.cluster.processes import ProcessPool
+from labkit.cluster.ray_pool import LOCAL, RayPool
 from labkit.cluster.sweep import Sweep
+from labkit.device import cards, resolve
 from labkit.errors import BadInput, LabError
 from labkit.runs import Update, Worker
+from labkit.runs.several import SomeTurns, turns_on
 
 if TYPE_CHECKING:
     from labkit.cluster.seats import Pool
@@ -36,7 +39,7 @@ class Where:
 
     def __init__(self) -> None:
         self.choice = W.Dropdown(options=(KERNEL, PROCESS, RAY), description="run on").add_class("labkit-where")
-        self.address = W.Text(value="local", description="address", continuous_update=False)
+        self.address = W.Text(value=LOCAL, description="address", continuous_update=False)
         self.address.add_class("labkit-address")
         self.exposed = W.Label(EXPOSED).add_class("labkit-exposed").add_class("labkit-quiet")
         self.widget = W.VBox([W.HBox([self.choice, self.address]), self.exposed])
@@ -54,7 +57,7 @@ class Where:
         def run(experiment: Experiment, spec: Spec, store: Store, load: Any) -> Iterator[Update]:
             if choice == KERNEL:
                 return Worker(experiment, spec, store, load=load).run()
-            return _elsewhere(experiment, spec, store, lambda: _pool(choice, address, spec.device))
+            return _elsewhere(experiment, spec, store, choice, address)
 
         return run
 
@@ -63,23 +66,23 @@ class Where:
         self.address.layout.display = self.exposed.layout.display = display
 
 
-def _pool(choice: str, address: str, device: str) -> Pool:
+def _turns(choice: str, address: str, device: str) -> SomeTurns:
+    """On the card that the process is on, or on all that a Ray of this machine has; a cluster's are Ray's to share."""
     if choice == PROCESS:
-        return ProcessPool(1)
-    from labkit.cluster.ray_pool import RayPool
-
-    return RayPool(address, device=device)
+        return turns_on([resolve(device)])
+    return turns_on(cards(device) if address == LOCAL else [])
 
 
 def _elsewhere(
-    experiment: Experiment, spec: Spec, store: Store, pool: Callable[[], Pool]
+    experiment: Experiment, spec: Spec, store: Store, choice: str, address: str
 ) -> Generator[Update, None, None]:
     """A sweep's updates; what failed is raised once all the rest is done."""
+    turns = _turns(choice, address, spec.device)
     try:
-        made = pool()
+        pool: Pool = ProcessPool(1) if choice == PROCESS else RayPool(address, device=spec.device)
     except BadInput as error:  # of the place, not of a parameter: another place or address mends it
         raise LabError(str(error)) from error
-    sweep = Sweep(experiment, spec, store, made)
+    sweep = Sweep(experiment, spec, store, pool, turns=turns)
     with contextlib.closing(sweep.run()) as updates:
         yield from updates
     if sweep.failures:

@@ -13,10 +13,11 @@ from labkit import experiments
 from labkit.cli import parameters
 from labkit.cli.dry_run import duration
 from labkit.cli.table import printable
-from labkit.device import resolve
+from labkit.device import cards
 from labkit.errors import BadInput, LabError
 from labkit.runs import Update, View, Worker
 from labkit.runs.events import Progress
+from labkit.runs.several import SomeTurns, turns_on
 
 if TYPE_CHECKING:
     from labkit.cluster.seats import Pool
@@ -65,7 +66,8 @@ def _elsewhere(args: argparse.Namespace, experiment: Experiment, spec: Spec) -> 
     from labkit.cluster.sweep import Sweep
 
     with parameters.opened(spec) as store:
-        sweep = Sweep(experiment, spec, store, _pool(args, spec))
+        pool, turns = _place(args, spec)
+        sweep = Sweep(experiment, spec, store, pool, turns=turns)
         _show(sweep.run())
         for failure in sweep.failures:
             print(printable(f"failed: {failure.key}: {' '.join(failure.error.split())}"), file=sys.stderr)
@@ -77,19 +79,17 @@ def _elsewhere(args: argparse.Namespace, experiment: Experiment, spec: Spec) -> 
     return 0
 
 
-def _pool(args: argparse.Namespace, spec: Spec) -> Pool:
+def _place(args: argparse.Namespace, spec: Spec) -> tuple[Pool, SomeTurns]:
+    """Where it is run, and the turns on its cards; on a cluster Ray deals them out."""
     if args.ray:
-        from labkit.cluster.ray_pool import RayPool
+        from labkit.cluster.ray_pool import LOCAL, RayPool
 
-        return RayPool(args.ray, args.gpus_per_run, spec.device)
+        turns = turns_on(cards(spec.device) if args.ray == LOCAL else [])
+        return RayPool(args.ray, args.gpus_per_run, spec.device), turns
     from labkit.cluster.processes import ProcessPool
 
-    gpus = 0
-    if resolve(spec.device).type == "cuda":
-        import torch
-
-        gpus = torch.cuda.device_count()
-    return ProcessPool(args.workers, gpus)
+    found = cards(spec.device, args.workers)
+    return ProcessPool(args.workers, len(found)), turns_on(found)
 
 
 def _show(updates: Generator[Update, None, None]) -> None:

@@ -17,13 +17,14 @@ from labkit.device import cores
 from labkit.errors import BadInput, LabError
 
 MOST = 1024
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 class ProcessSeat:
     """A process that is started fresh and spoken to through a pipe.
 
     Args:
-        gpu: number of the only card that it sees; None for whatever this process sees.
+        gpu: number, among the cards that this process sees, of the only one that it sees; None for all of them.
     """
 
     def __init__(self, gpu: int | None = None) -> None:
@@ -114,11 +115,21 @@ def _uninterrupted() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+def only(gpu: int, visible: str) -> str:
+    """What a process that is to see one card alone is told.
+
+    Args:
+        gpu: its number among those that are visible here.
+        visible: what this process was told; nothing if it sees all.
+    """
+    return visible.split(",")[gpu].strip() if visible else str(gpu)
+
+
 def _serve(pipe: connection.Connection, gpu: int | None) -> None:
     """Answer until the other end is gone. A Ctrl-C of the terminal is the other end's to handle."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        os.environ[VISIBLE] = only(gpu, os.environ.get(VISIBLE, ""))
     remote = Remote()
     with contextlib.suppress(EOFError, BrokenPipeError, ConnectionResetError):
         while True:

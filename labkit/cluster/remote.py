@@ -147,6 +147,13 @@ class Remote:
             return self._said(kept, last, ended=True, error=f"{type(error).__name__}: {error}")
         return self._said(kept, last, ended=True)
 
+    def rest(self) -> None:
+        """Give the memory of a card back to others, between two pieces."""
+        from labkit import device as devices
+
+        self._events = iter(())
+        devices.free_memory(self._device)
+
     def _said(
         self, kept: list[tuple[int, Packed]], last: tuple[int, Packed] | None, ended: bool, error: str | None = None
     ) -> Said:

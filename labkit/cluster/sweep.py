@@ -5,28 +5,29 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import labkit
+from labkit.cluster.crew import Crew
 from labkit.cluster.packed import pack_tensors, unpack
-from labkit.cluster.remote import Opened, Said, Task
+from labkit.cluster.remote import Said, Task
 from labkit.cluster.running import Failure, Running
 from labkit.cluster.seats import Lost, Pool, Seat
-from labkit.errors import BadInput, LabError
 from labkit.experiments import MODULES
 from labkit.runs.events import Event, Progress
 from labkit.runs.naming import RunKey, canonical
 from labkit.runs.pace import Pace
 from labkit.runs.pieces import Piece, claimed, earlier, pieces, planned, planned_record
+from labkit.runs.turns import NoTurns
 from labkit.runs.worker import WAIT_SECONDS, Update
 
 if TYPE_CHECKING:
     from labkit.runs.experiment import Experiment
+    from labkit.runs.several import SomeTurns
     from labkit.runs.store import Store
     from labkit.spec import Spec
 
 RETRIES = 3  # of a piece whose process dies: it may be the piece that kills it
-STARTS = 10  # processes that may die in a sweep before one more that dies while it starts ends it
 STARTING = Progress(0, 1, "starting a process, loading data")
 
 
@@ -35,12 +36,13 @@ class Sweep:
 
     Pieces are those of a `Worker`; where there are fewer than seats they are divided by seeds, whose numbers do not
     depend on each other. A piece whose process dies goes on from its checkpoint on another seat. A replicate that fails
-    is marked, and the others go on.
+    is marked, and the others go on. A sweep has its turn on the cards as a whole, whatever the number of its seats.
 
     Args:
         experiment, spec, store: what is run, with which parameters, kept where; this process alone writes the store.
         pool: where it is run.
         home: the module whose EXPERIMENT it is, for the processes; None for the lab's own.
+        turns: on the cards of this machine that the pool is on; None takes none.
         clock: seconds from any origin.
     """
 
@@ -52,16 +54,16 @@ class Sweep:
         pool: Pool,
         *,
         home: str | None = None,
+        turns: SomeTurns | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.experiment, self.spec, self.store, self.pool = experiment, spec, store, pool
         self.failures: list[Failure] = []
-        self.lost = 0  # processes
         self.fingerprint = ""  # of the data, once they are loaded
         self._home = home or MODULES[experiment.key]
-        self._pace = Pace(clock)
-        self._free: list[Seat] = []
-        self._opening: list[Seat] = []
+        self._pace, self._turns = Pace(clock), turns or NoTurns()
+        self._crew = self._new_crew()
+        self._worked = False  # in this turn
         self._running: dict[Seat, Running] = {}
         self._places = {_text(point): place for place, point in enumerate(spec.points())}
 
@@ -73,62 +75,76 @@ class Sweep:
             LabError: a process cannot be started, or has another labkit.
         """
         self._pace.go()
-        self._free, self._opening, self._running = [], [], {}
+        self._crew, self._running = self._new_crew(), {}
         try:
             yield from self._run()
         finally:
             self.pool.close()
+            self._turns.leave()
             for one in self._running.values():
                 one.leave(None, finished=False, elapsed=self._pace.elapsed())
 
+    @property
+    def lost(self) -> int:
+        """Processes that have died."""
+        return self._crew.lost
+
     def _run(self) -> Iterator[Update]:
-        first = self._asked(self.pool.seat())
+        crew = self._crew
+        yield from self._turn(None)  # a process that starts looks how much memory is free
+        crew.start()
         yield self._update(STARTING)
-        while not self.pool.wait([first], WAIT_SECONDS):  # on a cluster it may have to wait for a place
+        while not self.pool.wait(crew.starting, WAIT_SECONDS):  # on a cluster it may have to wait for a place
             yield self._update(STARTING)
-        opened = self._heard(first)
-        self._free.append(first)
+        opened = crew.first()
         self.fingerprint, kind = opened.fingerprint, opened.device_kind
         record = planned_record(self.spec, opened.record, self.fingerprint)
         left, finished = planned(self.experiment, self.spec, self.store, self.fingerprint, kind, record)
         self._pace.begin(total=finished + len(left), done=finished)
         waiting = deque((piece, RETRIES) for piece in divided(pieces(self.experiment, left), self.pool.size))
         for _ in range(min(self.pool.size, len(waiting)) - 1):
-            self._opening.append(self._asked(self.pool.seat()))
+            crew.start()
         busy: list[Piece] = []
         while waiting or self._running or busy:
-            while self._free and waiting:
+            if waiting and not self._running:
+                if self._worked and self._turns.waited_for():
+                    self._give_back()
+                together = sum(len(piece) for piece, _ in islice(waiting, self.pool.size))
+                yield from self._turn(self._pace.seconds_for(together))
+            # Where others wait, what is under way is brought to its end, and nothing more is begun in this turn.
+            while crew.free and waiting and not (self._running and self._turns.waited_for()):
                 busy += self._begin(*waiting.popleft(), record)
-            if self._running or self._opening:
-                for seat in self.pool.wait([*self._running, *self._opening], WAIT_SECONDS):
-                    if seat in self._opening:
-                        self._open(seat, opened)
+            if self._running or crew.starting:
+                for seat in self.pool.wait([*self._running, *crew.starting], WAIT_SECONDS):
+                    if seat in crew.starting:
+                        crew.take_in(seat)
                     else:
                         yield from self._hear(seat, waiting)
-            elif busy:  # what is left is written by others
+            elif busy:  # what is left is written by others, who may need the cards
+                self._give_back()
                 yield self._update(Progress(0, 1, "waiting: another worker is at it"), busy[0][0][0])
-                time.sleep(WAIT_SECONDS)
+                self._rest()
                 waiting.extend((piece, RETRIES) for piece in busy)
                 busy = []
 
-    def _open(self, seat: Seat, first: Opened) -> None:
-        """A process has started. A replicate's name holds the data and the kind of device: they must be the same."""
-        self._opening.remove(seat)
-        try:
-            opened = self._heard(seat)
-        except Lost:
-            seat.close()
-            self.lost += 1
-            if self.lost > STARTS:
-                raise
-            self._opening.append(self._asked(self.pool.seat()))
-            return
-        if opened.fingerprint != first.fingerprint:
-            raise BadInput("data", self.spec.data, "the same data on every worker; they differ")
-        if opened.device_kind != first.device_kind:
-            kinds = f"{first.device_kind} and {opened.device_kind}"
-            raise BadInput("device", self.spec.device, f"one kind of device on all workers, here {kinds}: cpu or cuda")
-        self._free.append(seat)
+    def _turn(self, seconds: float | None) -> Iterator[Update]:
+        """Wait for a turn on the cards, which will be needed for so long."""
+        while (ahead := self._turns.come(seconds)) is not None:
+            yield self._update(Progress(0, 1, str(ahead)))
+            self._rest()
+
+    def _give_back(self) -> None:
+        """End the turn, with the cards' memory free for the next."""
+        if self._turns.held:
+            self._crew.rest()
+        self._turns.leave()
+        self._worked = False
+
+    def _rest(self) -> None:
+        """Waiting is no work."""
+        self._pace.rest()
+        time.sleep(WAIT_SECONDS)
+        self._pace.go()
 
     def _hear(self, seat: Seat, waiting: deque[tuple[Piece, int]]) -> Iterator[Update]:
         """Take an answer of a process at work."""
@@ -137,10 +153,10 @@ class Sweep:
             said: Said = seat.answer()
         except Lost as error:
             del self._running[seat]
-            seat.close()
+            self._crew.bury(seat)
             self._again(one, error, waiting)
-            if waiting and not self._free:
-                self._opening.append(self._asked(self.pool.seat()))
+            if waiting and not self._crew.free:
+                self._crew.start()
             yield self._update(Progress(0, 1, str(error)), one.keys[0])
             return
         yield from self._kept(one, said)
@@ -148,29 +164,16 @@ class Sweep:
             seat.ask("more")
             return
         del self._running[seat]
-        self._free.append(seat)
+        self._crew.free.append(seat)
         yield self._ended(one, said)
-
-    def _asked(self, seat: Seat) -> Seat:
-        seat.ask("open", self._home, self.spec.model_dump(mode="json"), self.store.key, self.pool.threads)
-        return seat
-
-    def _heard(self, seat: Seat) -> Opened:
-        opened: Opened = seat.answer()
-        if opened.version != labkit.__version__:
-            raise LabError(
-                f"a worker has labkit {opened.version}, this is {labkit.__version__}: install the same there"
-            )
-        if opened.refused:
-            raise BadInput(*opened.refused)
-        return opened
 
     def _begin(self, piece: Piece, lives: int, record: Mapping[str, Any]) -> list[Piece]:
         """Claim a piece and begin what may be written now; returns what others write, if anything."""
         leases, own, others = claimed(self.store, piece, record)
         self._pace.skip(len(piece) - len(own) - len(others))
         if own:
-            seat = self._free.pop()
+            self._worked = True
+            seat = self._crew.free.pop()
             self._running[seat] = Running(own, leases, self._pace.enter(len(own)), self._pace.elapsed(), lives)
             known = ({k: pack_tensors(t) for k, t in kept.items()} for kept in earlier(self.store, own))
             seat.ask("begin", Task([(self._places[_text(point)], key.seed) for key, point in own], *known))
@@ -187,6 +190,9 @@ class Sweep:
                 groups[-1][1].append(event)
             else:
                 groups.append((place, [event]))
+        self._turns.expect(
+            self._pace.seconds_for(sum(run.share.size - run.share.done for run in self._running.values()))
+        )
         for place, some in groups:
             self.store.write(one.keys[place], *some)
         for _, event in events:
@@ -207,13 +213,15 @@ class Sweep:
 
     def _again(self, one: Running, error: Lost, waiting: deque) -> None:
         """A piece whose process has died goes on elsewhere, unless it has done so too often."""
-        self.lost += 1
         if one.lives == 0:
             self._failed(one, f"{error}, as {RETRIES} times before")
             return
         # Given back and claimed anew, so that points said after the last checkpoint are dropped: they come again.
         one.leave(None, finished=False, elapsed=self._pace.elapsed())
         waiting.appendleft((one.piece, one.lives - 1))
+
+    def _new_crew(self) -> Crew:
+        return Crew(self.pool, self._home, self.spec, self.store.key)
 
     def _update(self, event: Event, key: RunKey | None = None, point: Spec | None = None) -> Update:
         return Update(event, key, point, self._pace.done, self._pace.total, self._pace.seconds_left())

@@ -58,6 +58,11 @@ class Pace:
             return None
         return spent * (self.total - self.done) / self._work
 
+    def seconds_for(self, replicates: float) -> float | None:
+        """Seconds expected for so many of the rest; None while that is unknown."""
+        left, rest = self.seconds_left(), self.total - self.done
+        return None if left is None or rest <= 0 else left * replicates / rest
+
     def worked(self, replicates: float) -> None:
         """So much was worked here."""
         self._work += replicates

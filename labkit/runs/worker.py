@@ -128,7 +128,7 @@ class Worker:
         while waiting:
             busy = []
             for together in pieces(self.experiment, waiting):
-                yield from self._turn(turns, self._expected(len(together)))
+                yield from self._turn(turns, self._pace.seconds_for(len(together)))
                 leases, own, others = claimed(self.store, together, record)
                 busy += others
                 self._pace.skip(len(together) - len(own) - len(others))
@@ -159,11 +159,6 @@ class Worker:
         time.sleep(WAIT_SECONDS)
         self._pace.go()
 
-    def _expected(self, replicates: float) -> float | None:
-        """Seconds that so many replicates will take; None while that is unknown."""
-        left, rest = self._pace.seconds_left(), self._pace.total - self._pace.done
-        return None if left is None or rest <= 0 else left * replicates / rest
-
     def _replicates(
         self,
         leases: list[Lease],
@@ -183,7 +178,7 @@ class Worker:
                 for place, event in events:
                     if isinstance(event, Progress):
                         share.advance(event.done / event.total if event.total else 0.0)
-                        turns.expect(self._expected(share.size - share.done))
+                        turns.expect(self._pace.seconds_for(share.size - share.done))
                     self._keep(keys[place], event)
                     try:
                         yield self._update(event, *shown)

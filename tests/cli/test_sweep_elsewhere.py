@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -10,6 +11,9 @@ import time
 
 import psutil
 import pytest
+from fake_experiment import FakeSpec
+
+from labkit.cli import sweep
 
 SWEEP = ("sweep", "99", "--grid", "sparsity=0.5,0.9", "--seeds", "2", "-p", "steps", "5", "--device", "cpu")
 
@@ -88,3 +92,24 @@ def test_bad_input_is_one_line_and_leaves_no_trace(lab, arguments, words):
     if (lab.path / "store").exists():
         with lab.store() as store:
             assert store.replicates() == []
+
+
+@pytest.mark.parametrize(
+    ("where", "on"),
+    [
+        (["--workers", "2"], ["first", "second"]),
+        (["--workers", "9"], ["first", "second", "third"]),
+        (["--ray", "local"], ["first", "second", "third"]),
+        (["--ray", "10.0.0.1:6379"], []),
+    ],
+)
+def test_turns_are_taken_on_the_cards_of_this_machine_that_are_used(monkeypatch, where, on):
+    monkeypatch.setattr(sweep, "cards", lambda name, most=None: ["first", "second", "third"][:most])
+    monkeypatch.setattr(sweep, "turns_on", list)
+    monkeypatch.setattr("labkit.cluster.ray_pool.RayPool", lambda *given: given)
+    parser = argparse.ArgumentParser()
+    sweep.add(parser.add_subparsers())
+    pool, turns = sweep._place(parser.parse_args([*SWEEP, *where]), FakeSpec.of())
+    assert turns == on
+    if where[0] == "--workers":
+        assert (pool.size, pool._gpus) == (int(where[1]), len(on))

@@ -27,15 +27,20 @@ class InlineSeat:
 
     def __init__(self, answers: float, says: dict[str, Any], seconds: float) -> None:
         self._remote = Remote(clock=itertools.count(step=seconds).__next__)
-        self._left, self._says, self.closed = answers, says, False
+        self._left, self._says, self.closed, self.asked = answers, says, False, []
+
+    @property
+    def dead(self):
+        return self._left < 0
 
     def ask(self, method, *given):
         assert not self.closed
+        self.asked.append(method)
         self._left -= 1
-        self._answer = getattr(self._remote, method)(*given) if self._left >= 0 else None
+        self._answer = None if self.dead else getattr(self._remote, method)(*given)
 
     def answer(self):
-        if self._answer is None:
+        if self.dead:
             raise Lost("a process of the sweep has died (exit code -9)")
         return dataclasses.replace(self._answer, **self._says) if isinstance(self._answer, Opened) else self._answer
 

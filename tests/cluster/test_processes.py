@@ -10,7 +10,7 @@ import psutil
 import pytest
 from kept import numbers, statuses
 
-from labkit.cluster.processes import MOST, ProcessPool
+from labkit.cluster.processes import MOST, ProcessPool, only
 from labkit.cluster.seats import Lost
 from labkit.errors import BadInput, LabError
 from labkit.runs.events import Point
@@ -110,3 +110,10 @@ def test_processes_share_the_cores():
     cores = len(os.sched_getaffinity(0))
     assert ProcessPool(1).threads == cores
     assert ProcessPool(2 * cores).threads == 1
+
+
+def test_the_one_card_of_a_seat_is_among_those_that_are_visible_here():
+    """A machine's cards may have been shared out by naming them."""
+    assert [only(gpu, "") for gpu in (0, 1)] == ["0", "1"]
+    assert [only(gpu, "3, 1") for gpu in (0, 1)] == ["3", "1"]
+    assert only(1, "GPU-aa,GPU-bb") == "GPU-bb"

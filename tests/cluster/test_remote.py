@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import weakref
 
 import pytest
 import torch
@@ -88,3 +89,14 @@ def test_threads_are_those_it_is_told(spec, monkeypatch):
     monkeypatch.setattr("torch.set_num_threads", asked.append)
     Remote().open("fake_experiment", spec.model_dump(mode="json"), KEY, 3)
     assert asked == [3]
+
+
+def test_at_rest_it_holds_nothing_of_the_last_piece_and_frees_its_card(spec, monkeypatch):
+    freed = []
+    monkeypatch.setattr("labkit.device.free_memory", freed.append)
+    remote, _ = opened(spec, CHECKPOINT_SECONDS)
+    remote.begin(Task([(0, 0)], {}, {}))
+    piece = weakref.ref(remote._events)
+    remote.rest()
+    assert (freed, piece()) == ([torch.device("cpu")], None)
+    assert answers(remote, remote.begin(Task([(1, 0)], {}, {})))[-1].error is None
