@@ -62,6 +62,13 @@ def test_one_that_dies_goes_on_from_its_checkpoint(sweep, store, alone, monkeypa
     assert numbers(store) == alone
 
 
+def test_a_piece_may_lose_so_many_processes(sweep, store, alone):
+    one = sweep(InlinePool(1, [2] * RETRIES))
+    list(one.run())
+    assert (one.lost, one.failures) == (RETRIES, [])
+    assert numbers(store) == alone
+
+
 def test_a_piece_that_kills_every_process_fails_and_the_others_finish(sweep, store):
     one = sweep(InlinePool(1, [2] * (RETRIES + 1)))
     list(one.run())
