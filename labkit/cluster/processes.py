@@ -8,7 +8,7 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from typing import Any
 
 from labkit.cluster.remote import Remote
@@ -30,6 +30,8 @@ class ProcessSeat:
     def __init__(self, gpu: int | None = None) -> None:
         self.gpu = gpu
         context = multiprocessing.get_context("spawn")  # a forked process cannot use CUDA
+        # Else the first start would start it too, which lets Ctrl-C through again before the process has begun.
+        resource_tracker.ensure_running()
         self._pipe, theirs = context.Pipe()
         self.process = context.Process(target=_serve, args=(theirs, gpu), name="labkit seat", daemon=True)
         with _uninterrupted():
