@@ -13,7 +13,8 @@ from unittest import mock
 from fake_experiment import EXPERIMENT, FakeSpec
 from killable import DATA
 
-from labkit.runs import Store, Worker, worker
+from labkit.runs import Store, Update, Worker, worker
+from labkit.runs.events import Progress
 from labkit.runs.turns import Turns
 
 POLL = 0.002
@@ -29,6 +30,14 @@ def run_all(started: Sequence[BaseProcess], seconds: float = 60.0) -> None:
         process.kill()
         process.join()
     assert [process.exitcode for process in started] == [0] * len(started)
+
+
+def until(updates: Iterator[Update], words: str) -> Update:
+    """The first update whose progress begins so."""
+    for update in updates:
+        if isinstance(update.event, Progress) and update.event.what.startswith(words):
+            return update
+    raise AssertionError(f"nothing was said of {words}")
 
 
 def log(path: Path, text: str) -> None:

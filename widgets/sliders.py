@@ -14,13 +14,12 @@ WIDE = 1000  # ends whose ratio reaches this are too far apart for a linear scal
 Slider = W.FloatSlider | W.FloatLogSlider
 
 
-def slider(item: Control, parts: Parts | None = None) -> Slider | None:
+def slider(item: Control, parts: Parts) -> Slider | None:
     """The slider of a number whose ends have words or whose scale is a log scale; None for any other parameter.
 
     Args:
-        parts: what makes it; None makes it alone.
+        parts: what makes it.
     """
-    parts = parts or Parts()
     if item.kind not in ("int", "float") or not (item.low or item.high or item.log):
         return None
     low, high = ends(item)
@@ -28,12 +27,12 @@ def slider(item: Control, parts: Parts | None = None) -> Slider | None:
     # turn into 0.91 by itself.
     if is_log(item):
         low, high = math.log10(low), math.log10(high)
-        scale = {"min": low, "max": high, "step": (high - low) / 200}
-        return parts(W.FloatLogSlider, readout_format=".2r", continuous_update=False, **scale)
+        step = (high - low) / 200
+        return parts(W.FloatLogSlider, min=low, max=high, step=step, readout_format=".2r", continuous_update=False)
     step = linear_step(item)
     decimals = max(0, -round(math.log10(step)))
-    scale = {"min": low, "max": high, "step": step}
-    return parts(W.FloatSlider, readout_format=f".{decimals}f", continuous_update=False, **scale)
+    digits = f".{decimals}f"
+    return parts(W.FloatSlider, min=low, max=high, step=step, readout_format=digits, continuous_update=False)
 
 
 def stop(item: Control, position: float) -> int | float:

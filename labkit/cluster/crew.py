@@ -97,6 +97,10 @@ class Crew:
             else:
                 self.free.append(seat)
 
+    def disband(self) -> None:
+        """The pool is closed: all have ended. Those that have died stay counted."""
+        self.starting, self.free = [], []
+
     def _heard(self, seat: Seat) -> Opened:
         opened: Opened = seat.answer()
         if opened.version != labkit.__version__:

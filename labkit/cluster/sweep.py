@@ -62,7 +62,7 @@ class Sweep:
         self.fingerprint = ""  # of the data, once they are loaded
         self._home = home or MODULES[experiment.key]
         self._pace, self._turns = Pace(clock), turns or NoTurns()
-        self._crew = self._new_crew()
+        self._crew = Crew(pool, self._home, spec, store.key)
         self._worked = False  # in this turn
         self._running: dict[Seat, Running] = {}
         self._places = {_text(point): place for place, point in enumerate(spec.points())}
@@ -75,11 +75,12 @@ class Sweep:
             LabError: a process cannot be started, or has another labkit.
         """
         self._pace.go()
-        self._crew, self._running = self._new_crew(), {}
+        self._running = {}
         try:
             yield from self._run()
         finally:
             self.pool.close()
+            self._crew.disband()
             self._turns.leave()
             for one in self._running.values():
                 one.leave(None, finished=False, elapsed=self._pace.elapsed())
@@ -123,7 +124,7 @@ class Sweep:
             elif busy:  # what is left is written by others, who may need the cards
                 self._give_back()
                 yield self._update(Progress(0, 1, "waiting: another worker is at it"), busy[0][0][0])
-                self._rest()
+                self._pace.wait(WAIT_SECONDS)
                 waiting.extend((piece, RETRIES) for piece in busy)
                 busy = []
 
@@ -131,7 +132,7 @@ class Sweep:
         """Wait for a turn on the cards, which will be needed for so long."""
         while (ahead := self._turns.come(seconds)) is not None:
             yield self._update(Progress(0, 1, str(ahead)))
-            self._rest()
+            self._pace.wait(WAIT_SECONDS)
 
     def _give_back(self) -> None:
         """End the turn, with the cards' memory free for the next."""
@@ -139,12 +140,6 @@ class Sweep:
             self._crew.rest()
         self._turns.leave()
         self._worked = False
-
-    def _rest(self) -> None:
-        """Waiting is no work."""
-        self._pace.rest()
-        time.sleep(WAIT_SECONDS)
-        self._pace.go()
 
     def _hear(self, seat: Seat, waiting: deque[tuple[Piece, int]]) -> Iterator[Update]:
         """Take an answer of a process at work."""
@@ -219,9 +214,6 @@ class Sweep:
         # Given back and claimed anew, so that points said after the last checkpoint are dropped: they come again.
         one.leave(None, finished=False, elapsed=self._pace.elapsed())
         waiting.appendleft((one.piece, one.lives - 1))
-
-    def _new_crew(self) -> Crew:
-        return Crew(self.pool, self._home, self.spec, self.store.key)
 
     def _update(self, event: Event, key: RunKey | None = None, point: Spec | None = None) -> Update:
         return Update(event, key, point, self._pace.done, self._pace.total, self._pace.seconds_left())

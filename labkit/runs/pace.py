@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 
@@ -25,6 +26,12 @@ class Pace:
     def rest(self) -> None:
         """Work rests until `go`."""
         self.elapsed()
+
+    def wait(self, seconds: float) -> None:
+        """Sleep for so long: waiting is no work."""
+        self.rest()
+        time.sleep(seconds)
+        self.go()
 
     def elapsed(self) -> float:
         """Seconds worked; to be asked while at work."""

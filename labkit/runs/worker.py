@@ -140,7 +140,7 @@ class Worker:
             if busy:
                 _give_back(turns, device)  # whoever writes them may need it
                 yield self._update(Progress(0, 1, "waiting: another worker is at it"), *busy[0])
-                self._rest()
+                self._pace.wait(WAIT_SECONDS)
 
     def _stored(self, device: torch.device, data: Split | Corpus) -> bool:
         """Whether there is nothing left to do."""
@@ -151,13 +151,7 @@ class Worker:
         """Wait for a turn on the device, which will be needed for so long."""
         while (ahead := turns.come(seconds)) is not None:
             yield self._update(Progress(0, 1, str(ahead)))
-            self._rest()
-
-    def _rest(self) -> None:
-        """Waiting is no work."""
-        self._pace.rest()
-        time.sleep(WAIT_SECONDS)
-        self._pace.go()
+            self._pace.wait(WAIT_SECONDS)
 
     def _replicates(
         self,

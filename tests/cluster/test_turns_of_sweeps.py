@@ -10,11 +10,11 @@ from clock import Clock
 from fake_experiment import EXPERIMENT, FakeSpec
 from inline_pool import InlinePool
 from kept import numbers, statuses
+from queueing import until
 
 from labkit.cluster.seats import Lost
 from labkit.cluster.sweep import Sweep
 from labkit.runs import Store, Worker
-from labkit.runs.events import Progress
 from labkit.runs.turns import Turns
 
 SPEC = FakeSpec.of(sparsity="0.5,0.9", seeds=2, steps=5, device="cpu")  # the one of `alone`
@@ -38,21 +38,11 @@ def card(tmp_path):
 
 
 def on(card, store, pool, spec=SPEC, clock=time.monotonic) -> Sweep:
-    return Sweep(
-        EXPERIMENT, spec, store, pool, home="fake_experiment", turns=Turns(card, clock=clock), clock=clock
-    )  # fmt: skip
+    return Sweep(EXPERIMENT, spec, store, pool, home="fake_experiment", turns=Turns(card, clock=clock), clock=clock)
 
 
 def worker(card, store, spec=SPEC, clock=time.monotonic) -> Worker:
     return Worker(EXPERIMENT, spec, store, turns=Turns(card, clock=clock), clock=clock)
-
-
-def until(updates, words):
-    """The first update whose progress begins so."""
-    for update in updates:
-        if isinstance(update.event, Progress) and update.event.what.startswith(words):
-            return update
-    raise AssertionError(f"nothing was said of {words}")
 
 
 def to_the_end(*going):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from fake_experiment import EXPERIMENT, FakeSpec
 from killable import processes
-from queueing import run_all, work_in_turn
+from queueing import run_all, until, work_in_turn
 
 from labkit.cli.parameters import checked
 from labkit.errors import BadInput
@@ -47,14 +47,6 @@ def card(tmp_path):
 def worker(store, card, spec=SPEC, experiment=EXPERIMENT, clock=time.monotonic) -> Worker:
     turns = Turns(card, clock=clock)
     return Worker(experiment, spec, store, load=lambda spec, store: DATA, turns=turns, clock=clock)
-
-
-def until(updates, words: str):
-    """The first update whose progress begins so."""
-    for update in updates:
-        if isinstance(update.event, Progress) and update.event.what.startswith(words):
-            return update
-    raise AssertionError(f"nothing was said of {words}")
 
 
 def numbers(store) -> list[dict]:

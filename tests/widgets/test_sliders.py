@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from labkit.spec import Control, Spec, control
 from widgets import sliders
+from widgets.parts import Parts
 
 SHARE = Control(name="sparsity", ge=0, lt=1, presets={"quick": 0.9}, low="dense", high="almost empty")
 BUDGET = Control(
@@ -36,7 +37,7 @@ EPSILON = Control(name="epsilon", gt=0, presets={"quick": "0.5,8,plain"}, words=
 def test_ends_and_scale_by_hand(item: Control, ends: tuple[float, float], log: bool) -> None:
     assert sliders.ends(item) == pytest.approx(ends)
     assert sliders.is_log(item) is log
-    assert isinstance(sliders.slider(item), W.FloatLogSlider if log else W.FloatSlider)
+    assert isinstance(sliders.slider(item, Parts()), W.FloatLogSlider if log else W.FloatSlider)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +64,7 @@ def test_stops_by_hand(item: Control, position: float, value: float) -> None:
     ],
 )
 def test_other_parameters_have_no_slider(item: Control) -> None:
-    assert sliders.slider(item) is None
+    assert sliders.slider(item, Parts()) is None
 
 
 class Wide(Spec):
