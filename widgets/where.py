@@ -11,7 +11,7 @@ import ipywidgets as W
 from labkit.cluster.processes import ProcessPool
 from labkit.cluster.ray_pool import LOCAL, RayPool
 from labkit.cluster.sweep import Sweep
-from labkit.device import cards, resolve
+from labkit.device import cards
 from labkit.errors import BadInput, LabError
 from labkit.runs import Update, Worker
 from labkit.runs.several import SomeTurns, turns_on
@@ -68,8 +68,8 @@ class Where:
 
 def _turns(choice: str, address: str, device: str) -> SomeTurns:
     """On the card that the process is on, or on all that a Ray of this machine has; a cluster's are Ray's to share."""
-    if choice == PROCESS:
-        return turns_on([resolve(device)])
+    if choice == PROCESS:  # a process that starts is on the first card, whichever this kernel is on
+        return turns_on(cards(device, 1))
     return turns_on(cards(device) if address == LOCAL else [])
 
 

@@ -114,9 +114,8 @@ def test_the_kernel_is_this_process(make: Make) -> None:
 
 
 def test_turns_are_taken_on_the_cards_of_this_machine_that_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(where, "resolve", lambda name: f"{name} of this process")
-    monkeypatch.setattr(where, "cards", lambda name: [f"{name} 0", f"{name} 1"])
+    monkeypatch.setattr(where, "cards", lambda name, most=None: [f"{name} 0", f"{name} 1"][:most])
     monkeypatch.setattr(where, "turns_on", list)
-    assert where._turns(PROCESS, "local", "cuda") == ["cuda of this process"]
+    assert where._turns(PROCESS, "local", "cuda") == ["cuda 0"]
     assert where._turns(RAY, "local", "cuda") == ["cuda 0", "cuda 1"]
     assert where._turns(RAY, "10.0.0.1:6379", "cuda") == []
